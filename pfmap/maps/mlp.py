@@ -1,0 +1,248 @@
+"""Fully connected networks, from the perceptron up, as functions of standard normals.
+
+    h_0 = x,   a_l = W_l h_{l-1} + b_l,   h_l = phi(a_l),   logit = a_L
+    W_l[i, j] = sigma_w / sqrt(fan_in_l) * u,   b_l[i] = s_l * u,   u = z (Gaussian) or sqrt(3) (2 Phi(z) - 1) (uniform)
+
+One sigma rule holds for every layer and for the perceptron: sigma_w and sigma_b are standard deviations, also of uniform
+weights. Parameters are float32, each rounded once from its latent; logits are float64.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pfmap.errors import InvalidInput
+from pfmap.tables import Cube
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Activation: TypeAlias = Literal["relu", "leaky_relu", "tanh", "erf", "sigmoid", "gelu", "silu", "step", "linear"]
+Weights: TypeAlias = Literal["gaussian", "uniform"]
+Inputs: TypeAlias = Literal["01", "pm1"]
+BiasScaling: TypeAlias = Literal["constant", "fan_in", "fan_out"]
+
+ACTIVATIONS: tuple[str, ...] = get_args(Activation)
+
+# erf(z / sqrt 2) ~ z P(z^2) / Q(z^2) for |z| <= UNIFORM_CLIP, in float32 multiplications and additions only, so that every
+# device and kernel rounds to the same bits.
+UNIFORM_CLIP = 5.4
+UNIFORM_P = (
+    0.7978844908572332,
+    0.06674332676771576,
+    0.00930163059772974,
+    0.00032863136153858815,
+    1.2719907708222535e-05,
+    4.6774079867032945e-08,
+)
+UNIFORM_Q = (
+    1.0,
+    0.25031644479273757,
+    0.02837836029432111,
+    0.0018589480916305881,
+    7.239811183978985e-05,
+    1.2165949223339005e-06,
+)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One affine layer: where its parameters sit in z, and the factors that scale them.
+
+    Attributes:
+        fan_in: inputs of the layer.
+        fan_out: outputs of the layer.
+        weights_at: z[weights_at : weights_at + fan_out * fan_in] are W, row by row.
+        biases_at: z[biases_at : biases_at + fan_out] are b; -1 where the layer has none.
+        weight_std: standard deviation of an entry of W.
+        bias_std: standard deviation of an entry of b.
+    """
+
+    fan_in: int
+    fan_out: int
+    weights_at: int
+    biases_at: int
+    weight_std: float
+    bias_std: float
+
+
+@dataclass(frozen=True)
+class MLP:
+    """A fully connected network with one logit.
+
+    Attributes:
+        n_inputs: n, from 1 to 16; the domain is the whole cube.
+        hidden: widths of the hidden layers, first layer first; () is the perceptron.
+        activation: phi of every hidden layer; "step" is [a > 0], "gelu" is a Phi(a), "leaky_relu" has slope 0.01 below zero.
+        sigma_w: weights have standard deviation sigma_w / sqrt(fan_in).
+        sigma_b: biases have the standard deviation that `bias_scaling` makes of it; 0 leaves biases out altogether.
+        weights: "gaussian" or "uniform" (same standard deviations), for weights and biases alike.
+        inputs: "01" for {0,1}^n, "pm1" for {-1,+1}^n (0 becomes -1).
+        bias_scaling: "constant" for sigma_b; "fan_in" for sigma_b / sqrt(fan_in); "fan_out" for sigma_b sigma_w / fan_out,
+            the released sampler of arXiv 2304.06670.
+
+    Example:
+        >>> net = MLP(7, hidden=(40, 40))
+        >>> net.n_latents, net.domain
+        (2001, Cube(n_inputs=7))
+    """
+
+    n_inputs: int
+    hidden: tuple[int, ...] = (40, 40)
+    activation: Activation = "relu"
+    sigma_w: float = 1.0
+    sigma_b: float = 1.0
+    weights: Weights = "gaussian"
+    inputs: Inputs = "01"
+    bias_scaling: BiasScaling = "constant"
+
+    def __post_init__(self) -> None:
+        Cube(self.n_inputs)  # refuses n outside 1 … 16
+        try:
+            hidden = tuple(self.hidden)
+        except TypeError:
+            raise InvalidInput(f"hidden is {self.hidden!r}; it needs a sequence of widths such as (40, 40)") from None
+        if not all(isinstance(h, int | np.integer) and not isinstance(h, bool) and h >= 1 for h in hidden):
+            raise InvalidInput(f"hidden is {hidden}; every width needs an int of at least 1 (no hidden layer is ())")
+        object.__setattr__(self, "hidden", tuple(int(h) for h in hidden))
+        for name, choices in (
+            ("activation", get_args(Activation)),
+            ("weights", get_args(Weights)),
+            ("inputs", get_args(Inputs)),
+            ("bias_scaling", get_args(BiasScaling)),
+        ):
+            if getattr(self, name) not in choices:
+                raise InvalidInput(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(choices)}")
+        if not (math.isfinite(self.sigma_w) and self.sigma_w > 0):
+            raise InvalidInput(f"sigma_w is {self.sigma_w}; a standard deviation of weights is a finite number above 0")
+        if not (math.isfinite(self.sigma_b) and self.sigma_b >= 0):
+            raise InvalidInput(f"sigma_b is {self.sigma_b}; a standard deviation of biases is a finite number from 0 up")
+
+    @property
+    def domain(self) -> Cube:
+        """All 2^n points."""
+        return Cube(self.n_inputs)
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The affine layers, input side first."""
+        sizes, at, layers = (self.n_inputs, *self.hidden, 1), 0, []
+        for fan_in, fan_out in zip(sizes, sizes[1:], strict=False):
+            biases_at = at + fan_in * fan_out if self.sigma_b else -1
+            bias_std = {
+                "constant": self.sigma_b,
+                "fan_in": self.sigma_b / math.sqrt(fan_in),
+                "fan_out": self.sigma_b * self.sigma_w / fan_out,
+            }[self.bias_scaling]
+            layers.append(Layer(fan_in, fan_out, at, biases_at, self.sigma_w / math.sqrt(fan_in), bias_std))
+            at += fan_out * (fan_in + (1 if self.sigma_b else 0))
+        return tuple(layers)
+
+    @property
+    def n_latents(self) -> int:
+        """d, the number of weights and biases."""
+        return sum(layer.fan_out * (layer.fan_in + (layer.biases_at >= 0)) for layer in self.layers)
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """Every field, under the map's name."""
+        return {"map": "MLP", **asdict(self), "hidden": list(self.hidden)}
+
+    def scales(self) -> NDArray[np.float32]:
+        """The factor of each latent, float32[d]: a parameter is factor * z, or factor * (2 Phi(z) - 1) if uniform."""
+        widen = math.sqrt(3.0) if self.weights == "uniform" else 1.0
+        parts = []
+        for layer in self.layers:
+            parts.append(np.full(layer.fan_in * layer.fan_out, widen * layer.weight_std, np.float32))
+            if layer.biases_at >= 0:
+                parts.append(np.full(layer.fan_out, widen * layer.bias_std, np.float32))
+        return np.concatenate(parts)
+
+    def parameters(self, z: Tensor) -> Tensor:
+        """theta, float32[batch, d]: the latents z [batch, d], rounded to float32, through the weights' law.
+
+        Error: uniform weights follow their law to 4e-7 of their range. Cost: one pass.
+        """
+        import torch
+
+        z = z.to(torch.float32)
+        if self.weights == "uniform":
+            clipped = z.clamp(-UNIFORM_CLIP, UNIFORM_CLIP)
+            square = clipped * clipped
+            z = clipped * _horner(square, UNIFORM_P) / _horner(square, UNIFORM_Q)
+        return z * torch.from_numpy(self.scales()).to(z.device)
+
+    def logits(self, z: Tensor) -> Tensor:
+        """Logits float64[batch, 2^n] of latents z [batch, d], in table order.
+
+        Error: float64 rounding of the logits of float32 parameters. Cost: 2 d 2^n flops a network.
+        """
+        import torch
+
+        if z.ndim != 2 or z.shape[1] != self.n_latents:
+            raise InvalidInput(f"z has shape {list(z.shape)}; {self} needs [batch, {self.n_latents}]")
+        theta = self.parameters(z).to(torch.float64)
+        x = torch.from_numpy(self.domain.points().astype(np.float64)).to(z.device)
+        h = (2 * x - 1 if self.inputs == "pm1" else x).T.expand(len(z), -1, -1)
+        phi = _torch_activation(self.activation)
+        for i, layer in enumerate(self.layers):
+            end = layer.weights_at + layer.fan_in * layer.fan_out
+            a = theta[:, layer.weights_at : end].unflatten(1, (layer.fan_out, layer.fan_in)) @ h
+            if layer.biases_at >= 0:
+                a = a + theta[:, layer.biases_at : layer.biases_at + layer.fan_out, None]
+            h = a if i == len(self.hidden) else phi(a)
+        return h[:, 0]
+
+
+def Perceptron(  # noqa: N802  (a map's constructor, written as the field writes it)
+    n_inputs: int,
+    *,
+    sigma_w: float = 1.0,
+    sigma_b: float = 0.0,
+    weights: Weights = "gaussian",
+    inputs: Inputs = "01",
+) -> MLP:
+    """A linear threshold function f(x) = [w x + b > 0]: the MLP without hidden layers, by default without bias.
+
+    As in every MLP, w_i has standard deviation sigma_w / sqrt(n); without bias only the law's shape matters.
+    Source: P(T = t) = 2^-n for t < 2^n without bias on {0,1}^n (Mingard et al. 2019, arXiv 1909.11522, theorem 4.1).
+
+    Example:
+        >>> Perceptron(5).n_latents, Perceptron(5, sigma_b=1.0).n_latents
+        (5, 6)
+    """
+    return MLP(n_inputs, (), sigma_w=sigma_w, sigma_b=sigma_b, weights=weights, inputs=inputs)
+
+
+def _horner(x: Tensor, coefficients: tuple[float, ...]) -> Tensor:
+    import torch
+
+    # Rounded to float32 first: torch would multiply a float32 tensor by a Python float in higher precision on some devices.
+    values = torch.tensor(coefficients, dtype=torch.float32, device=x.device)
+    result = values[-1].expand_as(x)
+    for c in values[:-1].flip(0):
+        result = result * x + c
+    return result
+
+
+def _torch_activation(name: Activation) -> Callable[[Tensor], Tensor]:
+    import torch
+
+    functions: dict[Activation, Callable[[Tensor], Tensor]] = {
+        "relu": torch.relu,
+        "leaky_relu": torch.nn.functional.leaky_relu,
+        "tanh": torch.tanh,
+        "erf": torch.erf,
+        "sigmoid": torch.sigmoid,
+        "gelu": torch.nn.functional.gelu,
+        "silu": torch.nn.functional.silu,
+        "step": lambda a: (a > 0).to(a.dtype),
+        "linear": lambda a: a,
+    }
+    return functions[name]
