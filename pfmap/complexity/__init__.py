@@ -1,0 +1,10 @@
+"""Complexity measures: truth tables in, K(f) out as float64[size].
+
+The one thing to know: every measure is called as measure(tables) and carries name, unit, invariance and is_code_length;
+2^-K is a distribution only where is_code_length holds.
+"""
+
+from pfmap.complexity.lempel_ziv import lempel_ziv, lempel_ziv_truncated, max_lempel_ziv
+from pfmap.complexity.protocol import ComplexityMeasure, measure
+
+__all__ = ["ComplexityMeasure", "lempel_ziv", "lempel_ziv_truncated", "max_lempel_ziv", "measure"]

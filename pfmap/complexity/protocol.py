@@ -1,0 +1,81 @@
+"""What a complexity measure promises, and the decorator that makes one of a function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import WRAPPER_ASSIGNMENTS
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pfmap.errors import InvalidInput
+from pfmap.tables import TruthTables
+
+Symmetry: TypeAlias = Literal["complement", "reversal", "input_flips", "input_permutations"]
+"""f -> 1 - f; all inputs negated at once, which reads the table backward; any inputs negated; inputs reordered."""
+
+Values: TypeAlias = NDArray[np.float64]
+
+
+@runtime_checkable
+class ComplexityMeasure(Protocol):
+    """tables -> K(f), one value a function.
+
+    Attributes:
+        name: what a user types after `complexity.`.
+        unit: what K is counted in.
+        invariance: every symmetry that leaves K of every function as it is.
+        is_code_length: whether K is the length in bits of a uniquely decodable code, so that the sum of 2^-K over all
+            functions of a domain is at most 1.
+    """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def unit(self) -> str: ...  # noqa: D102
+    @property
+    def invariance(self) -> frozenset[Symmetry]: ...  # noqa: D102
+    @property
+    def is_code_length(self) -> bool: ...  # noqa: D102
+
+    def __call__(self, tables: TruthTables) -> Values:
+        """K of each function: float64[size]."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Measured:
+    name: str
+    unit: str
+    invariance: frozenset[Symmetry]
+    is_code_length: bool
+    __wrapped__: Callable[[TruthTables], Values]
+
+    def __post_init__(self) -> None:
+        for attribute in WRAPPER_ASSIGNMENTS:  # so that help(), doctest and inspect see the function
+            if attribute != "__annotations__":
+                object.__setattr__(self, attribute, getattr(self.__wrapped__, attribute))
+
+    def __repr__(self) -> str:
+        return f"<complexity measure {self.name} [{self.unit}]>"
+
+    def __call__(self, tables: TruthTables) -> Values:
+        if not isinstance(tables, TruthTables):
+            raise InvalidInput(
+                f"{self.name} came with a {type(tables).__name__}; it needs TruthTables, such as prior.tables or "
+                'TruthTables.from_strings(["0110"])'
+            )
+        return self.__wrapped__(tables)
+
+
+def measure(
+    *, unit: str, invariance: set[Symmetry], is_code_length: bool
+) -> Callable[[Callable[[TruthTables], Values]], ComplexityMeasure]:
+    """Make a ComplexityMeasure of a function from tables to float64[size]; its name is the function's."""
+
+    def decorate(function: Callable[[TruthTables], Values]) -> ComplexityMeasure:
+        return _Measured(function.__name__, unit, frozenset(invariance), is_code_length, function)
+
+    return decorate

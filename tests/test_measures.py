@@ -1,0 +1,87 @@
+"""What every public complexity measure keeps to. A measure that lacks something fails here; none is skipped."""
+
+import importlib
+import pkgutil
+
+import numpy as np
+import pytest
+
+from pfmap import InvalidInput, TruthTables, complexity
+from pfmap.complexity import ComplexityMeasure
+from pfmap.streams import generator
+
+
+def measures_of(module):
+    return [v for v in vars(module).values() if isinstance(v, ComplexityMeasure) and not isinstance(v, type)]
+
+
+MEASURES = [m for m in measures_of(complexity) if m.name in complexity.__all__]
+pytestmark = pytest.mark.parametrize("measure", MEASURES, ids=lambda m: m.name)
+
+SYMMETRIES = {
+    "complement": lambda t: t.complement(),
+    "reversal": lambda t: t.flip_inputs(range(t.n_inputs)),
+    "input_flips": lambda t: t.flip_inputs([0]),
+    "input_permutations": lambda t: t.permute_inputs([*range(1, t.n_inputs), 0]),
+}
+
+
+def every_function(n):
+    return TruthTables.from_ints(range(1 << (1 << n)), n)
+
+
+def some_functions(n, size=300):
+    rng = generator(0, f"measures-{n}")
+    return TruthTables.from_bits(rng.random((size, 1 << n)) < rng.random((size, 1)))
+
+
+def test_every_measure_of_every_file_is_public(measure):
+    files = [importlib.import_module(m.name) for m in pkgutil.iter_modules(complexity.__path__, "pfmap.complexity.")]
+    named = {m.name for file in files for m in measures_of(file)}
+    assert named == {m.name for m in MEASURES}
+    assert getattr(complexity, measure.name) is measure
+
+
+def test_one_finite_value_a_function(measure):
+    for n in (1, 2, 4, 7):
+        values = measure(some_functions(n))
+        assert (values.dtype, values.shape) == (np.float64, (300,))
+        assert np.all(np.isfinite(values) & (values >= 0))
+    assert measure(some_functions(3)[:0]).shape == (0,)
+
+
+def test_the_value_is_the_function_s_alone(measure):
+    tables, order = some_functions(5), generator(0, "order").permutation(300)
+    np.testing.assert_array_equal(measure(tables)[order], measure(tables[order]))
+
+
+def test_constants_are_simplest(measure):
+    values = measure(every_function(3))
+    assert values[0] == values.min()
+
+
+@pytest.mark.parametrize("symmetry", SYMMETRIES)
+def test_invariances_are_exactly_those_claimed(measure, symmetry):
+    kept = all(
+        np.array_equal(measure(tables), measure(SYMMETRIES[symmetry](tables)))
+        for tables in (every_function(2), every_function(3), some_functions(5), some_functions(7))
+    )
+    assert kept == (symmetry in measure.invariance)
+
+
+def test_code_lengths_obey_kraft(measure):
+    if measure.is_code_length:
+        for n in (1, 2, 3, 4):
+            assert np.exp2(-measure(every_function(n))).sum() <= 1 + 1e-9
+
+
+def test_says_what_it_is(measure):
+    assert measure.unit
+    for section in ("Args:", "Returns:", "Error:", "Cost:", "Source:", "Example:"):
+        assert section in measure.__doc__
+
+
+@pytest.mark.parametrize("wrong", ["0110", ["0110"], np.zeros((3, 8), np.uint8), None])
+def test_takes_nothing_but_tables(measure, wrong):
+    with pytest.raises(InvalidInput, match=f"{measure.name} .* needs TruthTables"):
+        measure(wrong)
