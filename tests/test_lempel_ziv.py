@@ -86,7 +86,7 @@ def test_random_and_structured_functions_match_the_textbook(n):
 
 
 def test_sixteen_inputs_match_words_found_by_substring_search():
-    tables = structured(16, generator(0, "lempel-ziv-16"))[[2, 5, 7, 10, 12, 15]]
+    tables = structured(16, generator(0, "lempel-ziv-16"))[[10, 11, 15, 16, 17]]
     expected = slow_measure(words_by_definition, tables.strings())
     np.testing.assert_array_equal(complexity.lempel_ziv(tables), expected)
 
