@@ -5,7 +5,7 @@ count (int64), most frequent first; pandas, polars and DuckDB open it as it is. 
 domain, n_samples, provenance and a digest of everything.
 
 A run folder holds run.json (what is being drawn), one checksummed file a finished block, and in the end counts.parquet.
-The one thing to know: a name on disk appears with its whole content or not at all; a kill loses only what was in flight.
+The one thing to know: a name on disk appears with its whole content or not at all; a kill loses only what is in flight.
 """
 
 from __future__ import annotations
