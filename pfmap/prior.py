@@ -22,8 +22,8 @@ from pfmap.errors import InvalidInput
 from pfmap.tables import TruthTables
 
 PICKED_HERE = (
-    "The functions were picked by the counts that judge them, so intervals that are right for functions chosen beforehand "
-    "do not hold: frequent functions are overstated. Split the sample, or ask for simultaneous intervals."
+    "The functions were picked by the counts that judge them, so intervals for functions chosen beforehand do not hold: "
+    "frequent functions are overstated. Split the sample, or ask for simultaneous intervals."
 )
 """Caveat of an estimate whose functions come from its own counts."""
 
@@ -96,8 +96,8 @@ def estimate_prior(
 
     Functions chosen beforehand (`at`) get Clopper-Pearson intervals: each covers its P(f) with at least `confidence`;
     if `simultaneous`, all cover at once (Bonferroni). Without `at` the functions are those the counts show. Pointwise
-    intervals then do not hold, which `caveat` says. Simultaneous ones do: N kl(k/N, p) <= ln(2 * 2^m / (1 - confidence)),
-    the binomial Chernoff bound united over all 2^m functions of the domain, holds for any choice made after looking.
+    intervals then do not hold, which `caveat` says. Simultaneous ones do: the binomial Chernoff bound united over all
+    2^m functions of the domain, N kl(k/N, p) <= ln(2 * 2^m / (1 - confidence)), holds for any choice made after looking.
 
     Args:
         counts: the sample that judges.
