@@ -1,8 +1,7 @@
 """From a seed to randomness: counter-based streams, each a pure function of (seed, purpose, index).
 
-The latents z of sample i are words of Philox4x32-10 (Salmon et al. 2011) under the key `seed` at the counters
-(position, i mod 2^32, i div 2^32, LATENTS), so they do not depend on blocks, batches or workers; kernels/normals.py draws
-them. Everything else that is random takes a numpy Generator from here, and nowhere else in pfmap is one made.
+The latents z of sample i depend on (seed, i) alone, not on blocks, batches or workers; kernels/normals.py draws them.
+Everything else that is random takes a numpy Generator from here, and nowhere else in pfmap is one made.
 """
 
 from __future__ import annotations
@@ -14,7 +13,28 @@ import numpy as np
 from pfmap.errors import InvalidInput
 
 LATENTS = 0
-"""Fourth counter word of the stream that holds latent vectors z."""
+"""Number of the stream that holds latent vectors z."""
+
+# 2 Phi(z) - 1 = z P(z^2) / Q(z^2) for |z| <= UNIFORM_CLIP, to 4e-7 in float32: a uniform number on (-1, 1) from a
+# normal. Only multiplications, additions and one division, each rounded by itself, so that every device and kernel
+# reaches the same bits.
+UNIFORM_CLIP = 5.4
+UNIFORM_P = (
+    0.7978844908572332,
+    0.06674332676771576,
+    0.00930163059772974,
+    0.00032863136153858815,
+    1.2719907708222535e-05,
+    4.6774079867032945e-08,
+)
+UNIFORM_Q = (
+    1.0,
+    0.25031644479273757,
+    0.02837836029432111,
+    0.0018589480916305881,
+    7.239811183978985e-05,
+    1.2165949223339005e-06,
+)
 
 
 def check_seed(seed: int) -> int:

@@ -137,7 +137,9 @@ class TruthTables:
             return cls(domain, np.empty((0, -(-domain.n_points // 8)), np.uint8))
         lengths = {len(row) for row in rows}
         if len(lengths) > 1:
-            raise InvalidInput(f"strings of different lengths came ({sorted(lengths)}); tables of one list share a domain")
+            raise InvalidInput(
+                f"strings of different lengths came ({sorted(lengths)}); tables of one list share a domain"
+            )
         wrong = [row for row in rows if set(row) - {"0", "1"}]
         if wrong:
             raise InvalidInput(f"{wrong[0]!r} is not a truth table; it may hold only '0' and '1'")
@@ -151,7 +153,9 @@ class TruthTables:
         values = [int(i) for i in ([ints] if isinstance(ints, int) else ints)]
         wrong = [i for i in values if not 0 <= i < 1 << domain.n_points]
         if wrong:
-            raise InvalidInput(f"{wrong[0]} is no function of {n_inputs} inputs; allowed are 0 to 2^{domain.n_points} - 1")
+            raise InvalidInput(
+                f"{wrong[0]} is no function of {n_inputs} inputs; allowed are 0 to 2^{domain.n_points} - 1"
+            )
         width = -(-domain.n_points // 8)
         data = b"".join(i.to_bytes(width, "little") for i in values)
         return cls(domain, np.frombuffer(data, np.uint8).reshape(len(values), width))
@@ -237,7 +241,8 @@ class TruthTables:
 
     def hamming_weight(self) -> NDArray[np.int64]:
         """T, the number of ones of each table: int64[size]."""
-        return np.bitwise_count(self.packed).sum(axis=1, dtype=np.int64)
+        weights: NDArray[np.int64] = np.bitwise_count(self.packed).sum(axis=1, dtype=np.int64)
+        return weights
 
     # Moving them
 
@@ -274,7 +279,7 @@ class TruthTables:
     # Looking them up
 
     def positions_in(self, other: TruthTables) -> NDArray[np.int64]:
-        """Where each table of this list stands in `other` (its first place there), -1 where it does not: int64[size]."""
+        """Where each table of this list stands first in `other`, -1 where it does not: int64[size]."""
         self.require_same_domain(other)
         haystack, needles = _row_keys(other.packed), _row_keys(self.packed)
         order = np.argsort(haystack, kind="stable")

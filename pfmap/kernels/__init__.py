@@ -1,1 +1,4 @@
-"""Hot loops: the only room that knows numba. Arrays in, arrays out; nothing here knows a map, a store or a seed's meaning."""
+"""Hot loops, the only room that knows numba: arrays in, arrays out.
+
+The one thing to know: nothing here knows a map, a store or what a seed means.
+"""

@@ -1,6 +1,7 @@
 """Parameter-function maps: standard normals z in, logits on every point of the domain out.
 
-The one thing to know: f(x) = [logit(x) > 0], and a logit is the float64 logit of the float32 parameters, whatever computes it.
+The one thing to know: f(x) = [logit(x) > 0], and a logit is the float64 logit of the float32 parameters, whatever
+computes it.
 """
 
 from pfmap.maps.mlp import ACTIVATIONS, MLP, Perceptron

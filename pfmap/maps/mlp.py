@@ -3,8 +3,8 @@
     h_0 = x,   a_l = W_l h_{l-1} + b_l,   h_l = phi(a_l),   logit = a_L
     W_l[i, j] = sigma_w / sqrt(fan_in_l) * u,   b_l[i] = s_l * u,   u = z (Gaussian) or sqrt(3) (2 Phi(z) - 1) (uniform)
 
-One sigma rule holds for every layer and for the perceptron: sigma_w and sigma_b are standard deviations, also of uniform
-weights. Parameters are float32, each rounded once from its latent; logits are float64.
+One sigma rule holds for every layer and for the perceptron: sigma_w and sigma_b are standard deviations, also of
+uniform weights. Parameters are float32, each rounded once from its latent; logits are float64.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pfmap.errors import InvalidInput
+from pfmap.streams import UNIFORM_CLIP, UNIFORM_P, UNIFORM_Q
 from pfmap.tables import Cube
 
 if TYPE_CHECKING:
@@ -29,26 +31,6 @@ Inputs: TypeAlias = Literal["01", "pm1"]
 BiasScaling: TypeAlias = Literal["constant", "fan_in", "fan_out"]
 
 ACTIVATIONS: tuple[str, ...] = get_args(Activation)
-
-# erf(z / sqrt 2) ~ z P(z^2) / Q(z^2) for |z| <= UNIFORM_CLIP, in float32 multiplications and additions only, so that every
-# device and kernel rounds to the same bits.
-UNIFORM_CLIP = 5.4
-UNIFORM_P = (
-    0.7978844908572332,
-    0.06674332676771576,
-    0.00930163059772974,
-    0.00032863136153858815,
-    1.2719907708222535e-05,
-    4.6774079867032945e-08,
-)
-UNIFORM_Q = (
-    1.0,
-    0.25031644479273757,
-    0.02837836029432111,
-    0.0018589480916305881,
-    7.239811183978985e-05,
-    1.2165949223339005e-06,
-)
 
 
 @dataclass(frozen=True)
@@ -79,13 +61,14 @@ class MLP:
     Attributes:
         n_inputs: n, from 1 to 16; the domain is the whole cube.
         hidden: widths of the hidden layers, first layer first; () is the perceptron.
-        activation: phi of every hidden layer; "step" is [a > 0], "gelu" is a Phi(a), "leaky_relu" has slope 0.01 below zero.
+        activation: phi of every hidden layer; "step" is [a > 0], "gelu" is a Phi(a), "leaky_relu" has slope 0.01 below
+            zero.
         sigma_w: weights have standard deviation sigma_w / sqrt(fan_in).
         sigma_b: biases have the standard deviation that `bias_scaling` makes of it; 0 leaves biases out altogether.
         weights: "gaussian" or "uniform" (same standard deviations), for weights and biases alike.
         inputs: "01" for {0,1}^n, "pm1" for {-1,+1}^n (0 becomes -1).
-        bias_scaling: "constant" for sigma_b; "fan_in" for sigma_b / sqrt(fan_in); "fan_out" for sigma_b sigma_w / fan_out,
-            the released sampler of arXiv 2304.06670.
+        bias_scaling: "constant" for sigma_b; "fan_in" for sigma_b / sqrt(fan_in); "fan_out" for sigma_b sigma_w /
+            fan_out, the released sampler of arXiv 2304.06670.
 
     Example:
         >>> net = MLP(7, hidden=(40, 40))
@@ -122,7 +105,9 @@ class MLP:
         if not (math.isfinite(self.sigma_w) and self.sigma_w > 0):
             raise InvalidInput(f"sigma_w is {self.sigma_w}; a standard deviation of weights is a finite number above 0")
         if not (math.isfinite(self.sigma_b) and self.sigma_b >= 0):
-            raise InvalidInput(f"sigma_b is {self.sigma_b}; a standard deviation of biases is a finite number from 0 up")
+            raise InvalidInput(
+                f"sigma_b is {self.sigma_b}; a standard deviation of biases is a finite number from 0 up"
+            )
 
     @property
     def domain(self) -> Cube:
@@ -133,7 +118,7 @@ class MLP:
     def layers(self) -> tuple[Layer, ...]:
         """The affine layers, input side first."""
         sizes, at, layers = (self.n_inputs, *self.hidden, 1), 0, []
-        for fan_in, fan_out in zip(sizes, sizes[1:], strict=False):
+        for fan_in, fan_out in pairwise(sizes):
             biases_at = at + fan_in * fan_out if self.sigma_b else -1
             bias_std = {
                 "constant": self.sigma_b,
@@ -193,7 +178,7 @@ class MLP:
         phi = _torch_activation(self.activation)
         for i, layer in enumerate(self.layers):
             end = layer.weights_at + layer.fan_in * layer.fan_out
-            a = theta[:, layer.weights_at : end].unflatten(1, (layer.fan_out, layer.fan_in)) @ h
+            a = theta[:, layer.weights_at : end].reshape(-1, layer.fan_out, layer.fan_in) @ h
             if layer.biases_at >= 0:
                 a = a + theta[:, layer.biases_at : layer.biases_at + layer.fan_out, None]
             h = a if i == len(self.hidden) else phi(a)
@@ -223,7 +208,8 @@ def Perceptron(  # noqa: N802  (a map's constructor, written as the field writes
 def _horner(x: Tensor, coefficients: tuple[float, ...]) -> Tensor:
     import torch
 
-    # Rounded to float32 first: torch would multiply a float32 tensor by a Python float in higher precision on some devices.
+    # Rounded to float32 first: torch would multiply a float32 tensor by a Python float in higher precision on some
+    # devices.
     values = torch.tensor(coefficients, dtype=torch.float32, device=x.device)
     result = values[-1].expand_as(x)
     for c in values[:-1].flip(0):

@@ -39,8 +39,8 @@ class LatentFunction:
     """Any torch function of z as a map.
 
     Attributes:
-        name: identifies the function in provenance: counts of two LatentFunctions merge when name, domain and n_latents agree,
-            so give a changed function a new name.
+        name: identifies the function in provenance: counts of two LatentFunctions merge when name, domain and n_latents
+            agree, so give a changed function a new name.
         domain: Cube(n) or Points(m).
         n_latents: d, the length of z.
         function: z float32[batch, d] -> floating logits [batch, m].
