@@ -1,0 +1,61 @@
+"""The skeleton of every experiment: sizes and a seed in, figures/NAME.png and figures/NAME.json out.
+
+A script holds main(seed, **sizes) -> (figure, numbers) and ends in run(main, quick={…}, full={…}).
+In the JSON everything outside "run" is a function of the seed and the sizes alone.
+"""
+
+import argparse
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pfmap import plots
+
+FIGURES = Path(__file__).parent.parent / "figures"
+
+
+def run(
+    main: Callable[..., tuple[Any, Mapping[str, Any]]],
+    *,
+    quick: Mapping[str, Any],
+    full: Mapping[str, Any],
+    arguments: list[str] | None = None,
+) -> Path:
+    """Run main at one of two sizes, write its figure and its numbers, and name them."""
+    script = Path(main.__code__.co_filename)
+    parser = argparse.ArgumentParser(prog=script.name, description=main.__doc__)
+    parser.add_argument("--quick", action="store_true", help=f"{dict(quick)} instead of {dict(full)}")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=FIGURES, help="folder of NAME.png and NAME.json")
+    chosen = parser.parse_args(arguments)
+    if not chosen.out.is_dir():
+        parser.error(f"--out {chosen.out} is no folder; make it first")
+
+    sizes = dict(quick if chosen.quick else full)
+    start = time.perf_counter()
+    figure, numbers = main(chosen.seed, **sizes)
+    picture = plots.save(figure, chosen.out / f"{script.stem}.png")
+    record = {"numbers": numbers, "sizes": sizes, "seed": chosen.seed, "run": about_this_run(start)}
+    text = json.dumps(record, indent=1, allow_nan=False, ensure_ascii=False, default=_plain)
+    (chosen.out / f"{script.stem}.json").write_text(text + "\n", encoding="utf-8")
+    print(f"{picture} and .json, after {record['run']['seconds']} s")
+    return picture
+
+
+def about_this_run(start: float) -> dict[str, Any]:
+    """Time since `start`, versions and class of machine: what may differ between two runs of one seed."""
+    return {
+        "seconds": round(time.perf_counter() - start, 1),
+        "versions": {name: version(name) for name in ("pfmap", "numpy", "torch", "numba")},
+        "python": platform.python_version(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+    }
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist()  # numpy scalars and arrays
