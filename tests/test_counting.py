@@ -1,0 +1,142 @@
+"""CountTable against collections.Counter and np.unique, on easy keys and on keys chosen to collide."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from pfmap.kernels.counting import CountTable
+
+
+def as_counter(table):
+    keys, counts = table.items()
+    assert len(keys) == len(counts) == len(table)
+    assert keys.dtype == np.uint64
+    assert counts.dtype == np.int64
+    result = {tuple(key): count for key, count in zip(keys.tolist(), counts.tolist(), strict=True)}
+    assert len(result) == len(table), "a key is listed twice"
+    return result
+
+
+def counted(keys, weights=None):
+    counter = Counter()
+    for i, key in enumerate(keys.tolist()):
+        counter[tuple(key)] += 1 if weights is None else int(weights[i])
+    return dict(counter)
+
+
+def random_keys(rng, size, n_words, distinct):
+    pool = rng.integers(0, 1 << 64, (distinct, n_words), dtype=np.uint64)
+    return pool[rng.integers(0, distinct, size)]
+
+
+@pytest.mark.parametrize("n_words", [1, 2, 3, 16])
+@pytest.mark.parametrize("distinct", [1, 40, 30_000])
+def test_keys_are_counted_as_a_dict_counts(rng, n_words, distinct):
+    keys = random_keys(rng, 50_000, n_words, distinct)
+    table = CountTable(n_words)
+    for part in np.array_split(keys, 7):
+        table.add(np.ascontiguousarray(part))
+    assert as_counter(table) == counted(keys)
+
+
+@pytest.mark.parametrize("n_words", [1, 2, 3, 16])
+def test_weights_add_up(rng, n_words):
+    keys = random_keys(rng, 20_000, n_words, 3_000)
+    weights = rng.integers(1, 1 << 40, len(keys))
+    table = CountTable(n_words, capacity=64)
+    table.add(keys[:9_000], weights[:9_000])
+    table.add(keys[9_000:], weights[9_000:])
+    assert as_counter(table) == counted(keys, weights)
+    table.add(keys)  # once each on top
+    assert as_counter(table) == counted(np.concatenate([keys, keys]), np.append(weights, np.ones(len(keys), np.int64)))
+
+
+def test_a_million_keys_as_numpy_counts_them(rng):
+    keys = random_keys(rng, 1_000_000, 2, 700_000)
+    table = CountTable(2)
+    for part in np.array_split(keys, 100):
+        table.add(part)
+    found, counts = table.items()
+    order = np.lexsort(found.T[::-1])
+    expected, expected_counts = np.unique(keys, axis=0, return_counts=True)
+    np.testing.assert_array_equal(found[order], expected)
+    np.testing.assert_array_equal(counts[order], expected_counts)
+
+
+@pytest.mark.parametrize("capacity", [64, 128, 4096])
+def test_growth_loses_nothing(rng, capacity):
+    table, keys = CountTable(1, capacity), np.arange(20_000, dtype=np.uint64)[:, None]
+    for size in (1, 30, 33, 1_000, 20_000):
+        table.add(keys[:size])
+        assert len(table) == size
+    assert as_counter(table) == {(k,): int(np.sum(k < np.array([1, 30, 33, 1_000, 20_000]))) for k in range(20_000)}
+
+
+@pytest.mark.parametrize("size", [0, 1, 31, 32, 33, 64, 1000])
+def test_every_batch_length_is_counted_whole(size):
+    table = CountTable(3)
+    table.add(np.full((size, 3), 7, np.uint64))
+    assert as_counter(table) == ({(7, 7, 7): size} if size else {})
+
+
+def test_no_key_is_special():
+    keys = np.array([[0, 0], [0, 1], [1, 0], [2**64 - 1, 2**64 - 1], [0, 2**63], [2**63, 0], [0, 0]], np.uint64)
+    table = CountTable(2)
+    table.add(keys)
+    assert as_counter(table) == counted(keys)
+    assert as_counter(table)[0, 0] == 2
+
+
+def one_bit_apart(n_words):
+    keys = np.zeros((64 * n_words, n_words), np.uint64)
+    at = np.arange(64 * n_words)
+    keys[at, at // 64] = np.uint64(1) << (at % 64).astype(np.uint64)
+    return np.concatenate([keys, ~keys])
+
+
+def two_bits_apart(n_words):
+    single = one_bit_apart(n_words)[: 64 * n_words]
+    first, second = np.triu_indices(len(single), 1)
+    return single[first] | single[second]
+
+
+def multiples_of(power):
+    return (np.arange(1 << min(14, 64 - power), dtype=np.uint64) << np.uint64(power))[:, None]
+
+
+ADVERSARIAL = {
+    "one bit apart, 1 word": one_bit_apart(1),
+    "one bit apart, 2 words": one_bit_apart(2),
+    "one bit apart, 16 words": one_bit_apart(16),
+    "two bits apart, 2 words": two_bits_apart(2),
+    "multiples of 2^20": multiples_of(20),
+    "multiples of 2^32": multiples_of(32),
+    "multiples of 2^50": multiples_of(50),
+    "multiples of 2^56": multiples_of(56),
+    "only the first word differs": np.column_stack([np.arange(20_000), np.full((20_000, 2), 5)]).astype(np.uint64),
+    "only the last word differs": np.column_stack([np.full((20_000, 2), 5), np.arange(20_000)]).astype(np.uint64),
+    "words swapped": np.argwhere(np.ones((120, 120))).astype(np.uint64),
+    "equal words": np.repeat(np.arange(20_000, dtype=np.uint64)[:, None], 2, axis=1),
+    "opposite words": np.column_stack([x := np.arange(20_000, dtype=np.uint64), ~x]),
+    "high bits of both words": np.argwhere(np.ones((120, 120))).astype(np.uint64) << np.uint64(57),
+    "multiples of the golden ratio": (np.arange(20_000, dtype=np.uint64) * np.uint64(0xF1DE83E19937733D))[:, None],
+}
+
+
+@pytest.mark.parametrize("name", ADVERSARIAL)
+def test_regular_keys_are_all_told_apart(name):
+    keys = np.ascontiguousarray(ADVERSARIAL[name])
+    table = CountTable(keys.shape[1])
+    table.add(keys)
+    table.add(keys[::2].copy())
+    assert as_counter(table) == counted(np.concatenate([keys, keys[::2]]))
+
+
+def test_the_assertion_sees_a_lossy_key(rng):
+    # The fault planted: keys cut to a weak 64-bit mix, as a quicker table would, merge a few functions.
+    keys = np.ascontiguousarray(ADVERSARIAL["words swapped"])
+    mixed = ((keys[:, 0] * np.uint64(3)) ^ keys[:, 1])[:, None]
+    table = CountTable(1)
+    table.add(mixed)
+    assert len(table) < len(counted(keys))
