@@ -48,7 +48,7 @@ def count_words(words: NDArray[np.uint64], n_symbols: int, scanned: int) -> NDAr
 
 
 @njit(cache=True, nogil=True)
-def _count_short(low, high, n_symbols, scanned, counted):  # type: ignore[no-untyped-def]
+def _count_short(low, high, n_symbols, scanned, counted):
     for row in range(len(low)):
         counted[row, 0] = _words_of_pair(low[row], high[row], scanned)
         first, second = _reversed(high[row]), _reversed(low[row])
@@ -62,7 +62,7 @@ def _count_short(low, high, n_symbols, scanned, counted):  # type: ignore[no-unt
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _words_of_pair(low, high, length):  # type: ignore[no-untyped-def]
+def _words_of_pair(low, high, length):
     n_words, start = 1, 1
     while start < length:
         # Bit p of `matching` says that s[p : p + m] equals the word so far, for starts p before the word's own.
@@ -88,14 +88,14 @@ def _words_of_pair(low, high, length):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _reversed(word):  # type: ignore[no-untyped-def]
+def _reversed(word):
     for shift, mask in _SWAPS:
         word = (word >> shift & mask) | (word & mask) << shift
     return word
 
 
 @njit(cache=True, nogil=True)
-def _count_long(words, n_symbols, scanned, counted):  # type: ignore[no-untyped-def]
+def _count_long(words, n_symbols, scanned, counted):
     symbols = np.empty(scanned, np.uint8)
     follow = np.empty((2 * scanned, 2), np.int32)
     link = np.empty(2 * scanned, np.int32)
@@ -110,7 +110,7 @@ def _count_long(words, n_symbols, scanned, counted):  # type: ignore[no-untyped-
 
 
 @njit(cache=True, nogil=True)
-def _words_by_automaton(symbols, follow, link, longest, first_end):  # type: ignore[no-untyped-def]
+def _words_by_automaton(symbols, follow, link, longest, first_end):
     # Suffix automaton (Blumer et al. 1985): a state is a class of substrings with equal ends, first_end the first.
     follow[0, :] = -1
     link[0], longest[0], first_end[0] = -1, 0, -1

@@ -10,9 +10,10 @@ import math
 
 import numpy as np
 from numba import float32, float64, njit, uint64
+from numpy.typing import NDArray
 
 from pfmap.kernels import vectors as v
-from pfmap.kernels.normals import SHARERS, next_stretch, start_run
+from pfmap.kernels.normals import SHARERS, buffers, next_stretch, start_run
 
 RELU, LEAKY_RELU, TANH, ERF, SIGMOID, GELU, SILU, STEP, LINEAR = range(9)
 """Activation codes; maps.mlp names them in this order."""
@@ -65,17 +66,28 @@ def _exact_logit(theta, layers, n, plus_minus, code, point, h, g):
 
 
 @njit(nogil=True, cache=True)
-def _first_layer(theta, layer, n, plus_minus, floor, tile, points, h):
-    width, w, bias = layer[1], layer[2], layer[3]
+def _fill_bases(theta, layers, n, plus_minus, bits, tile, bases):
+    """What is fixed on a tile of 2^bits points: each neuron's bias plus its weights on the higher inputs."""
+    width, bias, w = layers[0, 1], layers[0, 3], layers[0, 2]
     for j in range(width):
-        last = w + j * n + n - 1  # the weight of bit 0
-        base = theta[bias + j]
-        for q in range(6, n):
-            if plus_minus:
-                base += theta[last - q] if (tile >> (q - 6)) & 1 else -theta[last - q]
-            elif (tile >> (q - 6)) & 1:
-                base += theta[last - q]
-        at = j * TILE
+        bases[j] = theta[bias + j]
+    for q in range(bits, n):
+        on = (tile >> (q - bits)) & 1
+        at = w + n - 1 - q
+        if on:
+            for j in range(width):
+                bases[j] += theta[at + j * n]
+        elif plus_minus:
+            for j in range(width):
+                bases[j] -= theta[at + j * n]
+
+
+@njit(nogil=True, cache=True)
+def _first_layer(theta, layers, n, plus_minus, floor, tile, points, bases, h):
+    _fill_bases(theta, layers, n, plus_minus, 6, tile, bases)
+    for j in range(layers[0, 1]):
+        last = layers[0, 2] + j * n + n - 1  # the weight of bit 0
+        base, at = bases[j], j * TILE
         if plus_minus:
             if points == 64:
                 v.first_layer_64_pm(theta, last, base, floor, h, at)
@@ -92,42 +104,62 @@ def _first_layer(theta, layer, n, plus_minus, floor, tile, points, h):
 
 
 @njit(nogil=True, cache=True)
-def _dense(theta, layer, floor, live, n_live, h, column, g, wide):
-    """One block of columns of a dense layer, its rows in near-equal groups."""
-    fan_in, width, w, bias = layer[0], layer[1], layer[2], layer[3]
+def _shallow(theta, layers, n, plus_minus, code, bases, logits):
+    """Float32 logits of a network of one hidden layer, ReLU or linear, without a stop in memory."""
+    floor = float32(0.0) if code == RELU else float32(-np.inf)
+    bits = 5 if n >= 5 else 4
+    width, stride, last = layers[0, 1], n, layers[0, 2] + n - 1
+    w, bias = layers[1, 2], layers[1, 3]
+    for tile in range(len(logits) >> bits):
+        _fill_bases(theta, layers, n, plus_minus, bits, tile, bases)
+        at = tile << bits
+        if plus_minus:
+            if bits == 5:
+                v.shallow_32_pm(theta, last, stride, bases, width, floor, w, bias, logits, at)
+            else:
+                v.shallow_16_pm(theta, last, stride, bases, width, floor, w, bias, logits, at)
+        elif bits == 5:
+            v.shallow_32(theta, last, stride, bases, width, floor, w, bias, logits, at)
+        else:
+            v.shallow_16(theta, last, stride, bases, width, floor, w, bias, logits, at)
+
+
+@njit(nogil=True, cache=True)
+def _dense(theta, layers, depth, floor, live, n_live, h, source, target, wide):
+    """One block of columns of a dense layer from h[source:] to h[target:], its rows in near-equal groups."""
+    fan_in, width, w, bias = layers[depth, 0], layers[depth, 1], layers[depth, 2], layers[depth, 3]
     row = 0
     for groups in range((width + v.MAX_ROWS - 1) // v.MAX_ROWS, 0, -1):
         rows = (width - row + groups - 1) // groups
-        at_w, at_b, at = w + row * fan_in, bias + row, row * TILE + column
+        at_w, at_b, at = w + row * fan_in, bias + row, target + row * TILE
         if wide:
             if rows == 5:
-                v.wide_5(theta, at_w, at_b, fan_in, live, n_live, h, column, floor, g, at)
+                v.wide_5(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, h, at)
             elif rows == 4:
-                v.wide_4(theta, at_w, at_b, fan_in, live, n_live, h, column, floor, g, at)
+                v.wide_4(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, h, at)
             elif rows == 3:
-                v.wide_3(theta, at_w, at_b, fan_in, live, n_live, h, column, floor, g, at)
+                v.wide_3(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, h, at)
             elif rows == 2:
-                v.wide_2(theta, at_w, at_b, fan_in, live, n_live, h, column, floor, g, at)
+                v.wide_2(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, h, at)
             else:
-                v.wide_1(theta, at_w, at_b, fan_in, live, n_live, h, column, floor, g, at)
+                v.wide_1(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, h, at)
         elif rows == 5:
-            v.dense_5(theta, at_w, at_b, fan_in, live, n_live, h, column, floor, g, at)
+            v.dense_5(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, h, at)
         elif rows == 4:
-            v.dense_4(theta, at_w, at_b, fan_in, live, n_live, h, column, floor, g, at)
+            v.dense_4(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, h, at)
         elif rows == 3:
-            v.dense_3(theta, at_w, at_b, fan_in, live, n_live, h, column, floor, g, at)
+            v.dense_3(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, h, at)
         elif rows == 2:
-            v.dense_2(theta, at_w, at_b, fan_in, live, n_live, h, column, floor, g, at)
+            v.dense_2(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, h, at)
         else:
-            v.dense_1(theta, at_w, at_b, fan_in, live, n_live, h, column, floor, g, at)
+            v.dense_1(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, h, at)
         row += rows
 
 
 @njit(nogil=True, cache=True)
-def _activate(code, h, width, points):
+def _activate(code, h, start, width, points):
     vectors = points // v.LANES
-    for j in range(width):
-        at = j * TILE
+    for at in range(start, start + width * TILE, TILE):
         if code == TANH:
             v.tanh_pass(h, at, vectors)
         elif code == ERF:
@@ -144,33 +176,33 @@ def _activate(code, h, width, points):
 
 
 @njit(nogil=True, cache=True)
-def _step(h, width, points, nearest, at_point):
+def _step(h, start, width, points, nearest, at_point):
     """Step in place; nearest[p] keeps the smallest size of a pre-activation met at point p."""
-    for j in range(width):
+    for at in range(start, start + width * TILE, TILE):
         for p in range(points):
-            a = h[j * TILE + p]
+            a = h[at + p]
             nearest[at_point + p] = min(nearest[at_point + p], abs(a))
-            h[j * TILE + p] = float32(1.0) if a > 0 else float32(0.0)
+            h[at + p] = float32(1.0) if a > 0 else float32(0.0)
 
 
 @njit(nogil=True, cache=True)
-def _forward(theta, layers, n, plus_minus, code, h, g, live, nearest, logits):
-    """Float32 logits of all points, tile by tile."""
+def _forward(theta, layers, n, plus_minus, code, h, bases, live, nearest, logits):
+    """Float32 logits of all points, tile by tile; the halves of h take turns as a layer's inputs and outputs."""
     points = min(TILE, len(logits))
     floor = float32(0.0) if code == RELU else float32(-np.inf)
     wide = points % _WIDE == 0
     step = _WIDE if wide else 16
-    sparse = code == RELU or code == STEP  # activations that are often 0 on a whole block of points
+    sparse = code in (RELU, STEP)  # activations that are often 0 on a whole block of points
     last = len(layers) - 1
     for tile in range(len(logits) // points):
-        first_floor = floor if last > 0 else float32(-np.inf)
-        _first_layer(theta, layers[0], n, plus_minus, first_floor, tile, points, h)
+        source, target = 0, len(h) // 2
+        _first_layer(theta, layers, n, plus_minus, floor if last > 0 else float32(-np.inf), tile, points, bases, h)
         for depth in range(1, last + 1):
             fan_in = layers[depth, 0]
             if code == STEP:
-                _step(h, fan_in, points, nearest, tile * points)
-            elif code != RELU and code != LINEAR:
-                _activate(code, h, fan_in, points)
+                _step(h, source, fan_in, points, nearest, tile * points)
+            elif code not in (RELU, LINEAR):
+                _activate(code, h, source, fan_in, points)
             if depth == last:
                 break
             for column in range(0, points, step):
@@ -180,39 +212,45 @@ def _forward(theta, layers, n, plus_minus, code, h, g, live, nearest, logits):
                     if not sparse:
                         n_live += 1
                     elif wide:
-                        n_live += v.alive_wide(h, k * TILE + column)
+                        n_live += v.alive_wide(h, source + k * TILE + column)
                     else:
-                        n_live += v.alive_16(h, k * TILE + column)
-                _dense(theta, layers[depth], floor, live, max(n_live, 1), h, column, g, wide)
-            h, g = g, h
+                        n_live += v.alive_16(h, source + k * TILE + column)
+                _dense(theta, layers, depth, floor, live, max(n_live, 1), h, source + column, target + column, wide)
+            source, target = target, source
         if last > 0:
             fan_in, w, bias = layers[last, 0], layers[last, 2], layers[last, 3]
-            for k in range(fan_in * TILE, (fan_in + v.OUTPUT_SPLIT - 1) // v.OUTPUT_SPLIT * v.OUTPUT_SPLIT * TILE):
+            rows = (fan_in + v.OUTPUT_SPLIT - 1) // v.OUTPUT_SPLIT * v.OUTPUT_SPLIT
+            for k in range(source + fan_in * TILE, source + rows * TILE):
                 h[k] = float32(0.0)
             if points == 64:
-                v.output_64(theta, w, bias, fan_in, h, logits, tile * points)
+                v.output_64(theta, w, bias, fan_in, h, source, logits, tile * points)
             elif points == 32:
-                v.output_32(theta, w, bias, fan_in, h, logits, tile * points)
+                v.output_32(theta, w, bias, fan_in, h, source, logits, tile * points)
             else:
-                v.output_16(theta, w, bias, fan_in, h, logits, tile * points)
+                v.output_16(theta, w, bias, fan_in, h, source, logits, tile * points)
         else:
             for p in range(points):
                 logits[tile * points + p] = h[p]
 
 
 @njit(nogil=True, cache=True)
-def _parameters(z, scales, uniform, theta):
-    """theta[LEAD : LEAD + d] from z; the zeros around it stay zero."""
+def _parameters(z, scales, uniform, n, first_width, theta):
+    """theta[:d] from z. A tile has sixteen points or more: for n < 4 a first layer of four inputs stands at the end."""
     width = len(scales)
     if uniform:
         for j in range(width):
-            theta[LEAD + j] = z[j]
-        v.normal_odds_pass(theta, LEAD, (width + v.LANES - 1) // v.LANES)
+            theta[j] = z[j]
+        v.normal_odds_pass(theta, 0, (width + v.LANES - 1) // v.LANES)
         for j in range(width):
-            theta[LEAD + j] *= scales[j]
+            theta[j] *= scales[j]
     else:
         for j in range(width):
-            theta[LEAD + j] = z[j] * scales[j]
+            theta[j] = z[j] * scales[j]
+    if n < 4:
+        rows = len(theta) - 4 * first_width
+        for j in range(first_width):
+            for k in range(n):
+                theta[rows + 4 * j + 4 - n + k] = theta[j * n + k]
 
 
 @njit(nogil=True, cache=True)
@@ -236,54 +274,42 @@ def _settle(theta, layers, n, plus_minus, code, origin, bands, nearest, logits, 
 
 
 @njit(nogil=True, cache=True)
-def _pack(logits, n, row):
+def _pack(logits, n, keys, i):
     n_points = 1 << n
-    for w in range(len(row)):
+    for w in range(keys.shape[1]):
         bits = uint64(0)
         for p in range(0, min(64, len(logits)), 16):
             bits |= v.signs(logits, 64 * w + p) << uint64(p)
-        row[w] = bits
+        keys[i, w] = bits
     if n_points < 64:
-        row[0] &= (uint64(1) << uint64(n_points)) - uint64(1)
+        keys[i, 0] &= (uint64(1) << uint64(n_points)) - uint64(1)
 
 
 @njit(nogil=True, cache=True)
-def sample_networks(seed, first, stream, layers, scales, settings, bands, keys):
-    """Truth tables of the networks at indices first, first + 1, … of a stream of a seed.
-
-    Args:
-        seed: uint64.
-        first: uint64, index of the first network.
-        stream: int64, the stream of the seed that holds latents.
-        layers: int64[L, 4], each layer's fan_in, fan_out and the places of its weights and biases among the parameters;
-            -1 for no biases.
-        scales: float32[d], a parameter's factor.
-        settings: n_inputs, inputs in {-1, +1}, activation code, uniform weights, logit at the origin always 0; ints.
-        bands: rounding band of a logit relative to the network's largest, its smallest value, band of a step; float32.
-        keys: uint64[count, ceil(2^n / 64)], written.
-
-    Returns:
-        The number of logits evaluated again in float64.
-    """
+def _sample(
+    seed,
+    first,
+    stream,
+    layers,
+    tiled,
+    scales,
+    settings,
+    bands,
+    keys,
+    theta,
+    h,
+    bases,
+    live,
+    logits,
+    nearest,
+    z,
+    state,
+    h64,
+    g64,
+):
     n, plus_minus, code, uniform, origin = settings
-    width = len(scales)
-    widest = max(8, n)
-    for depth in range(len(layers)):
-        widest = max(widest, layers[depth, 1])
-    # Zeros behind the parameters: the biases of layers that have none, and weights beyond the last.
-    theta = np.zeros(LEAD + width + widest + 8, np.float32)
-    places = layers.copy()
-    for depth in range(len(layers)):
-        places[depth, 2] += LEAD
-        places[depth, 3] = LEAD + (places[depth, 3] if places[depth, 3] >= 0 else width)
-    h = np.zeros((widest + 8) * TILE, np.float32)
-    g = np.zeros((widest + 8) * TILE, np.float32)
-    live = np.zeros(widest + 1, np.int64)
-    logits = np.zeros(max(16, 1 << n), np.float32)
-    nearest = np.zeros(len(logits) if code == STEP else 0, np.float32)
-    h64, g64 = np.zeros(widest), np.zeros(widest)
-    z = np.zeros(width + 128, np.float32)
-    state = np.zeros(64, np.int32)
+    width, first_width = len(scales), layers[0, 1]
+    shallow = len(layers) == 2 and code in (RELU, LINEAR)
     left = 0
     settled = 0
     for i in range(len(keys)):
@@ -291,9 +317,64 @@ def sample_networks(seed, first, stream, layers, scales, settings, bands, keys):
         if i == 0 or index % uint64(SHARERS) == 0:
             left = start_run(z, state, seed, index, stream, width)
         left = next_stretch(z, state, left, width)
-        _parameters(z, scales, uniform, theta)
-        nearest[:] = np.inf
-        _forward(theta, places, n, plus_minus, code, h, g, live, nearest, logits)
-        settled += _settle(theta, places, n, plus_minus, code, origin, bands, nearest, logits, h64, g64)
-        _pack(logits, n, keys[i])
+        _parameters(z, scales, uniform, n, first_width, theta)
+        if shallow:
+            _shallow(theta, tiled, max(n, 4), plus_minus, code, bases, logits)
+        else:
+            nearest[:] = np.inf
+            _forward(theta, tiled, max(n, 4), plus_minus, code, h, bases, live, nearest, logits)
+        settled += _settle(theta, layers, n, plus_minus, code, origin, bands, nearest, logits, h64, g64)
+        _pack(logits, n, keys, i)
     return settled
+
+
+def sample_networks(
+    seed: int,
+    first: int,
+    stream: int,
+    layers: NDArray[np.int64],
+    scales: NDArray[np.float32],
+    settings: tuple[int, int, int, int, int],
+    bands: tuple[float, float, float],
+    keys: NDArray[np.uint64],
+) -> int:
+    """Truth tables of the networks at indices first, first + 1, … of a stream of a seed.
+
+    Args:
+        seed: 0 to 2^64 - 1.
+        first: index of the first network.
+        stream: the stream of the seed that holds latents.
+        layers: int64[L, 4], each layer's fan_in, fan_out and the places of its weights and biases among the parameters;
+            -1 for no biases.
+        scales: float32[d], a parameter's factor.
+        settings: n_inputs; inputs in {-1, +1}; activation code; uniform weights; logit at the origin always 0.
+        bands: rounding band of a logit relative to the network's largest, its smallest value, band of a step.
+        keys: uint64[count, ceil(2^n / 64)], written.
+
+    Returns:
+        The number of logits evaluated again in float64.
+    """
+    n, code, width, first_width = settings[0], settings[2], len(scales), layers[0, 1]
+    widest = max(8, n, int(layers[:, 1].max()))
+    # Zeros behind the parameters: the biases of layers that have none, and weights beyond the last.
+    theta = np.zeros(width + widest + 8 + 4 * first_width, np.float32)
+    layers = layers.copy()
+    layers[layers[:, 3] < 0, 3] = width
+    tiled = layers.copy()
+    if n < 4:
+        tiled[0, 2] = len(theta) - 4 * first_width
+    logits = np.zeros(max(16, 1 << n), np.float32)
+    scratch = (
+        theta,
+        np.zeros(2 * (widest + 8) * TILE, np.float32),
+        np.zeros(widest, np.float32),
+        np.zeros(widest + 1, np.int64),
+        logits,
+        np.zeros(len(logits) if code == STEP else 0, np.float32),
+        *buffers(width),
+        np.zeros(widest),
+        np.zeros(widest),
+    )
+    float_bands = tuple(np.float32(band) for band in bands)
+    seed_and_first = np.uint64(seed), np.uint64(first)
+    return int(_sample(*seed_and_first, stream, layers, tiled, scales, settings, float_bands, keys, *scratch))

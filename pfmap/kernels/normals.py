@@ -66,4 +66,4 @@ def normals(seed: int, first: int, count: int, width: int, stream: int) -> NDArr
 
 def buffers(width: int) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Scratch for stretches of `width` normals, and the lanes' state."""
-    return np.empty(width + 128, np.float32), np.empty(64, np.int32)
+    return np.zeros(width + 128, np.float32), np.zeros(64, np.int32)

@@ -275,37 +275,79 @@ def normal_groups(typing: Any, state: Any, n_groups: Any, out: Any, at: Any) -> 
 # Layers over a tile of points
 
 
+def _subset_sums(b: Builder, last_weight: Value, base: Value, bits: int, plus_minus: bool) -> list[Value]:
+    """Base plus w x on the 2^bits points of a tile; bit q of a point is the input that stands q before the last."""
+    weight = [_splat(b, b.load(b.gep(last_weight, [_at(-q)]))) for q in range(bits)]
+    off = -1.0 if plus_minus else 0.0
+    in_lane = LANES.bit_length() - 1
+    total = _splat(b, base)
+    for q in range(in_lane):
+        mask = ir.Constant(FLOATS, [1.0 if (lane >> q) & 1 else off for lane in range(LANES)])
+        total = _fma(b, weight[q], mask, total)
+    vectors = [total]
+    for q in range(in_lane, bits):
+        on = [b.fadd(v, weight[q]) for v in vectors]
+        vectors = ([b.fsub(v, weight[q]) for v in vectors] if plus_minus else vectors) + on
+    return vectors
+
+
 def _make_first_layer(bits: int, plus_minus: bool) -> Any:
-    """Pre-activations of one neuron on the 2^bits points p of a tile by subset sums, bits = 4, 5 or 6."""
+    """Pre-activations of one neuron on the 2^bits points of a tile, bits = 4, 5 or 6, cut off at `floor`."""
 
     @intrinsic
     def first_layer(typing: Any, theta: Any, last_weight: Any, base: Any, floor: Any, out: Any, at: Any) -> Any:
-        # Bit q belongs to input n - 1 - q, so its weight stands at last_weight - q.
         signature = types.void(theta, types.int64, types.float32, types.float32, out, types.int64)
 
         def generate(context: Any, b: Builder, sig: Any, args: Any) -> Any:
             theta_, last, base_, floor_, out_, at_ = args
-            weights = _pointer(context, b, sig.args[0], theta_, last)
             pointer = _pointer(context, b, sig.args[4], out_, at_)
-            weight = [_splat(b, b.load(b.gep(weights, [_at(-q)]))) for q in range(bits)]
-            off = -1.0 if plus_minus else 0.0
-            in_lane = LANES.bit_length() - 1
-            total = _splat(b, base_)
-            for q in range(in_lane):
-                mask = ir.Constant(FLOATS, [1.0 if (lane >> q) & 1 else off for lane in range(LANES)])
-                total = _fma(b, weight[q], mask, total)
-            vectors = [total]
-            for q in range(in_lane, bits):
-                on = [b.fadd(v, weight[q]) for v in vectors]
-                vectors = ([b.fsub(v, weight[q]) for v in vectors] if plus_minus else vectors) + on
             lowest = _splat(b, floor_)
-            for i, v in enumerate(vectors):
-                _store(b, _max(b, v, lowest), pointer, _at(LANES * i))
+            weights = _pointer(context, b, sig.args[0], theta_, last)
+            for i, total in enumerate(_subset_sums(b, weights, base_, bits, plus_minus)):
+                _store(b, _max(b, total, lowest), pointer, _at(LANES * i))
             return context.get_dummy_value()
 
         return signature, generate
 
     return first_layer
+
+
+def _make_shallow(bits: int, plus_minus: bool) -> Any:
+    """The logit of a network of one hidden layer on the 2^bits points of a tile, bits = 4 or 5, all in registers.
+
+    Neuron j has its last weight at theta[last_weight + j stride], its base at bases[j], and reads out at theta[w + j].
+    """
+
+    @intrinsic
+    def shallow(
+        typing: Any, theta: Any, last_weight: Any, stride: Any, bases: Any, width: Any, floor: Any, w: Any, bias: Any,
+        out: Any, at: Any,
+    ) -> Any:  # fmt: skip
+        i64 = types.int64
+        signature = types.void(theta, i64, i64, bases, i64, types.float32, i64, i64, out, i64)
+
+        def generate(context: Any, b: Builder, sig: Any, args: Any) -> Any:
+            theta_, last, stride_, bases_, width_, floor_, w_, bias_, out_, at_ = args
+            first = _pointer(context, b, sig.args[0], theta_, last)
+            read_out = _pointer(context, b, sig.args[0], theta_, w_)
+            base = _pointer(context, b, sig.args[3], bases_, _at(0))
+            outputs = _pointer(context, b, sig.args[8], out_, at_)
+            lowest = _splat(b, floor_)
+
+            def body(j: Value, sums: list[Value]) -> list[Value]:
+                row = b.gep(first, [b.mul(j, stride_)])
+                hidden = _subset_sums(b, row, b.load(b.gep(base, [j])), bits, plus_minus)
+                weight = _splat(b, b.load(b.gep(read_out, [j])))
+                return [_fma(b, weight, _max(b, h, lowest), s) for h, s in zip(hidden, sums, strict=True)]
+
+            start = _splat(b, b.load(_pointer(context, b, sig.args[0], theta_, bias_)))
+            for i, total in enumerate(_loop(b, width_, [start] * ((1 << bits) // LANES), body)):
+                _store(b, total, outputs, _at(LANES * i))
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return shallow
 
 
 def _make_dense(rows: int, vectors: int) -> Any:
@@ -361,17 +403,17 @@ def _make_output(points: int) -> Any:
     vectors = points // LANES
 
     @intrinsic
-    def output(typing: Any, theta: Any, w: Any, bias: Any, fan_in: Any, h: Any, out: Any, at: Any) -> Any:
+    def output(typing: Any, theta: Any, w: Any, bias: Any, fan_in: Any, h: Any, h_at: Any, out: Any, at: Any) -> Any:
         # Rows fan_in … of h up to the next multiple of OUTPUT_SPLIT must be zero, and the weights there finite.
         i64 = types.int64
-        signature = types.void(theta, i64, i64, i64, h, out, i64)
+        signature = types.void(theta, i64, i64, i64, h, i64, out, i64)
 
         def generate(context: Any, b: Builder, sig: Any, args: Any) -> Any:
-            theta_, w_, bias_, fan_in_, h_, out_, at_ = args
+            theta_, w_, bias_, fan_in_, h_, h_at_, out_, at_ = args
             weights = _pointer(context, b, sig.args[0], theta_, w_)
             bias_pointer = _pointer(context, b, sig.args[0], theta_, bias_)
-            inputs = _pointer(context, b, sig.args[4], h_, _at(0))
-            outputs = _pointer(context, b, sig.args[5], out_, at_)
+            inputs = _pointer(context, b, sig.args[4], h_, h_at_)
+            outputs = _pointer(context, b, sig.args[6], out_, at_)
             sums = [_splat(b, b.load(bias_pointer))] * vectors + [_floats(0.0)] * (vectors * (OUTPUT_SPLIT - 1))
 
             def body(block: Value, sums: list[Value]) -> list[Value]:
@@ -421,6 +463,8 @@ def _make_alive(points: int) -> Any:
 
 first_layer_16, first_layer_32, first_layer_64 = (_make_first_layer(bits, False) for bits in (4, 5, 6))
 first_layer_16_pm, first_layer_32_pm, first_layer_64_pm = (_make_first_layer(bits, True) for bits in (4, 5, 6))
+shallow_16, shallow_32 = (_make_shallow(bits, False) for bits in (4, 5))
+shallow_16_pm, shallow_32_pm = (_make_shallow(bits, True) for bits in (4, 5))
 dense_1, dense_2, dense_3, dense_4, dense_5 = (_make_dense(rows, 16 // LANES) for rows in range(1, 6))
 wide_1, wide_2, wide_3, wide_4, wide_5 = (_make_dense(rows, WIDE // LANES) for rows in range(1, 6))
 
