@@ -227,7 +227,7 @@ def _write_parquet(counts: FunctionCounts, path: Path, *, run: str) -> None:
             connection.execute(
                 f"COPY (SELECT * FROM counts) TO ? (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {rows}, "
                 f"USE_TMP_FILE false, KV_METADATA {{{metadata}}})",
-                [str(temporary)],
+                [str(temporary.absolute())],  # duckdb would read ~ as the home folder
             )
         except duckdb.Error as error:
             raise _as_oserror(error) from error
@@ -413,7 +413,7 @@ def _as_oserror(error: Exception) -> OSError:
     # duckdb reports a failed write as text; the operating system's own words in it say which failure it was.
     known = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO)
     code = next((code for code in known if os.strerror(code) in str(error)), errno.EIO)
-    return OSError(code, _first_line(error))
+    return OSError(code, os.strerror(code))
 
 
 def _first_line(error: BaseException) -> str:

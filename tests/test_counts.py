@@ -213,7 +213,7 @@ def test_split_follows_the_hypergeometric_law(seed, rng):
 def test_split_beyond_the_reach_of_numpys_hypergeometric(seed, rng):
     """Law: k ~ Hypergeometric(1e11, 5e10, 5e10), normal to 1e-5; the sum of 400 squared z is chi-square(400).
 
-    Smallest fault: a variance of 1.7 times the right one. Planted: coins without the correction, with twice the variance.
+    Smallest fault: 1.7 times the right variance. Planted: coins without the correction, with twice the variance.
     """
     n, size = 10**11, 400
     whole = by_hand([n // 2, n // 4, n // 4])
