@@ -32,6 +32,7 @@ WIDTH = 3.4
 MANY = 10_000
 """More points than this are drawn as pixels in vector formats too."""
 
+_SIZE = WIDTH, 0.85 * WIDTH
 _TEXT, _SMALL = 8.0, 7.0
 _LOG2_10 = math.log2(10.0)
 # From the Okabe-Ito palette: told apart by colour-blind readers, and by their lightness in grey.
@@ -227,6 +228,13 @@ def rank(
     return ax
 
 
+def column_axes() -> Axes:
+    """New Axes of one print column that pyplot does not know: no window, and gone with the last reference."""
+    from matplotlib.figure import Figure
+
+    return _only_axes(Figure(figsize=_SIZE))
+
+
 def save(drawn: Axes | Figure, path: str | os.PathLike[str]) -> Path:
     """Write a figure so that the same figure gives the same bytes: no dates, no random ids; PNG at 300 dots an inch.
 
@@ -266,9 +274,12 @@ def _to_log2(log10: Any) -> Any:
 def _new_axes() -> Axes:
     from matplotlib import pyplot
 
-    figure, ax = pyplot.subplots(figsize=(WIDTH, 0.85 * WIDTH))
+    return _only_axes(pyplot.figure(figsize=_SIZE))
+
+
+def _only_axes(figure: Figure) -> Axes:
     figure.subplots_adjust(left=0.15, right=0.885, bottom=0.145, top=0.925)
-    return ax
+    return figure.add_subplot()
 
 
 def _legend(ax: Axes, handles: list[Any]) -> None:

@@ -120,14 +120,13 @@ def test_depends_on_the_order_of_the_inputs():
     assert complexity.lempel_ziv(gate) != complexity.lempel_ziv(moved)
 
 
-def test_mean_of_random_strings_and_a_dropped_symbol():
+def test_mean_of_random_strings_and_a_dropped_symbol(rng):
     """Law: C_LZ of 4e5 fair 128-bit strings, sd 6.2, so the mean's sd is 0.01; published 148.8, rounded to 0.05.
 
     The band is that rounding plus 5 sd (6e-7 two-sided); dropping one symbol lowers the mean by about 1.
     """
     n_strings = 400_000
-    words = generator(0, "lempel-ziv-mean").integers(0, 1 << 64, (n_strings, 2), np.uint64)
-    tables = TruthTables.from_words(words, Cube(7))
+    tables = TruthTables.from_words(rng.integers(0, 1 << 64, (n_strings, 2), np.uint64), Cube(7))
     values = complexity.lempel_ziv(tables)
     band = 0.05 + 5 * values.std() / np.sqrt(n_strings)
     assert abs(values.mean() - 148.8) < band

@@ -1,0 +1,416 @@
+"""The command line: one command a step, each reading what `pfmap sample` left in a run folder.
+
+The one thing to know: `prior`, `bound` and `plot` pick functions by one half of the sample and judge them by the other.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+from cyclopts import App, CycloptsError, Parameter
+
+from pfmap import complexity
+from pfmap.errors import InvalidInput, PfmapError, StoreError
+from pfmap.maps.mlp import MLP, Activation, BiasScaling, Inputs, Weights
+
+if TYPE_CHECKING:
+    from pfmap.bounds import LevinBound
+    from pfmap.counts import FunctionCounts
+    from pfmap.prior import PriorEstimate
+    from pfmap.tables import TruthTables
+
+app = App(
+    name="pfmap",
+    help="""The prior over Boolean functions of randomly initialised networks, against their complexity.
+
+Start with
+
+    pfmap sample -n 1000000 --out relu
+    pfmap plot relu
+
+and ask any command for its --help.""",
+    help_format="plaintext",
+    version_flags=["--version"],
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command that the arguments name; the exit status is 0, 2 for a mistake, 130 after Ctrl-C."""
+    try:
+        command, bound, _ = app.parse_args(arguments, print_error=True, exit_on_error=False)
+        command(*bound.args, **bound.kwargs)
+    except CycloptsError:
+        return 2
+    except PfmapError as error:
+        message = error.strerror if isinstance(error, StoreError) and error.strerror else error
+        print(f"pfmap: {message}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("pfmap: stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _number(type_: Any, tokens: Sequence[Any]) -> int:
+    try:
+        value = float(tokens[0].value)
+        if value == int(value):
+            return int(value)
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError("it needs a whole number, such as 1000000 or 1e6")
+
+
+def _known_measure(type_: Any, name: str) -> None:
+    if name not in MEASURES:
+        raise ValueError(f"choose one of {', '.join(MEASURES)}")
+
+
+MEASURES = {
+    name: measure
+    for name, measure in vars(complexity).items()
+    if isinstance(measure, complexity.ComplexityMeasure) and not isinstance(measure, type)
+}
+
+MeasureName: TypeAlias = Annotated[
+    str, Parameter(name=["--measure", "-m"], validator=_known_measure, help=f"K, one of {', '.join(MEASURES)}.")
+]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Judging:
+    """How functions are picked and judged.
+
+    Attributes:
+        confidence: Confidence of each interval.
+        split: Pick functions by one half of the sample, judge them by the other; judging all by all overstates them.
+        split_seed: Seed of the split.
+    """
+
+    confidence: float = 0.95
+    split: bool = True
+    split_seed: int = 1
+
+    def estimate(self, counts: FunctionCounts) -> tuple[FunctionCounts, PriorEstimate]:
+        """The counts that picked, and what the judge says of the functions in them."""
+        from pfmap.prior import estimate_prior
+
+        if not self.split:
+            return counts, estimate_prior(counts, confidence=self.confidence)
+        pick, judge = counts.split(seed=self.split_seed)
+        return pick, estimate_prior(judge, at=pick.tables, confidence=self.confidence)
+
+
+@app.command(sort_key=0)
+def sample(
+    *,
+    n_samples: Annotated[int, Parameter(name=["-n", "--n-samples"], converter=_number)] = 1_000_000,
+    out: Path = Path("run"),
+    n_inputs: int = 7,
+    hidden: Annotated[tuple[int, ...] | None, Parameter(negative="", consume_multiple=True)] = None,
+    perceptron: Annotated[bool, Parameter(negative="")] = False,
+    activation: Activation | None = None,
+    sigma_w: float = 1.0,
+    sigma_b: float | None = None,
+    weights: Weights = "gaussian",
+    inputs: Inputs = "01",
+    bias_scaling: BiasScaling = "constant",
+    seed: int = 0,
+    workers: int | None = None,
+) -> None:
+    """Draw random networks and count the functions they compute.
+
+    The same command goes on where an earlier one was stopped, and gives the same bytes either way.
+
+    Example: pfmap sample -n 1e6 --n-inputs 7 --hidden 40 40 --activation relu --out relu
+
+    Args:
+        n_samples: Networks to draw.
+        out: Folder for the result.
+        n_inputs: Inputs of the function, 1 to 16.
+        hidden: Widths of the hidden layers, 40 40 if not given.
+        perceptron: No hidden layer, and no bias term unless --sigma-b is given.
+        activation: Of every hidden layer, relu if not given.
+        sigma_w: Standard deviation of a weight times sqrt(fan in).
+        sigma_b: Standard deviation of a bias term, 1 if not given; 0 for none.
+        weights: Law of weights and bias terms.
+        inputs: 01 for {0,1}, pm1 for {-1,+1}.
+        bias_scaling: What the standard deviation of a bias term is made of: sigma_b; sigma_b / sqrt(fan in); or
+            sigma_b sigma_w / fan out.
+        seed: 0 to 2^64 - 1.
+        workers: Threads, all cores if not given; the result does not depend on it.
+    """
+    from pfmap.sampling import draw
+
+    if perceptron and (hidden is not None or activation is not None):
+        raise InvalidInput("--perceptron has no hidden layer; leave out --hidden and --activation, or --perceptron")
+    net = MLP(
+        n_inputs,
+        () if perceptron else (40, 40) if hidden is None else hidden,
+        activation or "relu",
+        sigma_w,
+        float(not perceptron) if sigma_b is None else sigma_b,
+        weights,
+        inputs,
+        bias_scaling,
+    )
+    try:
+        counts = draw(net, n_samples, seed=seed, workers=workers, out=out)
+    except KeyboardInterrupt:
+        print(f"\npfmap: finished blocks are kept in {out}; the same command goes on from there", file=sys.stderr)
+        raise
+    print(f"{counts.n_samples:,} samples, {len(counts):,} functions: {out}")
+
+
+@app.command(sort_key=1)
+def prior(
+    run: Path,
+    /,
+    *,
+    top: int = 20,
+    judging: Judging = Judging(),
+    csv_file: Annotated[Path | None, Parameter(name="--csv")] = None,
+    json_file: Annotated[Path | None, Parameter(name="--json")] = None,
+) -> None:
+    """List the most probable functions with their intervals.
+
+    Example: pfmap prior relu --top 10 --csv prior.csv
+
+    Args:
+        run: Folder that pfmap sample filled.
+        top: Functions to list on the screen.
+        judging: How functions are picked and judged.
+        csv_file: Write all functions to this file.
+        json_file: Write all functions, and the mass outside the sample, to this file.
+    """
+    _, estimate = judging.estimate(_load(run))
+    shown = slice(0, max(top, 0))
+    rows = zip(
+        _names(estimate.tables[shown]),
+        *(2.0 ** column[shown] for column in (estimate.log2_p, estimate.log2_low, estimate.log2_high)),
+        strict=True,
+    )
+    level = f"{100 * estimate.confidence:g} %"
+    _print_table(
+        ("P", f"{level} from", "to", _name_title(estimate.tables)), ((p, low, high, f) for f, p, low, high in rows)
+    )
+    unseen = estimate.unseen
+    print(
+        f"{len(estimate):,} functions judged by {estimate.n_samples:,} samples; mass outside them "
+        f"{2**unseen.log2_p:.4g} ({2**unseen.log2_low:.4g} to {2**unseen.log2_high:.4g})"
+    )
+    _print_caveat(estimate.caveat)
+    columns = {
+        "table": estimate.tables.strings,
+        "count": estimate.counts.tolist,
+        "log2_p": estimate.log2_p.tolist,
+        "log2_low": estimate.log2_low.tolist,
+        "log2_high": estimate.log2_high.tolist,
+    }
+    if csv_file is not None:
+        _write_csv(csv_file, columns)
+    if json_file is not None:
+        about = {"n_samples": estimate.n_samples, "confidence": estimate.confidence, "caveat": estimate.caveat}
+        mass = {"log2_p": unseen.log2_p, "log2_low": unseen.log2_low, "log2_high": unseen.log2_high}
+        functions = {name: values() for name, values in columns.items()}
+        _write(json_file, json.dumps(_finite({**about, "unseen": mass, "functions": functions})) + "\n")
+
+
+@app.command(name="complexity", sort_key=2)
+def complexity_(
+    run: Path,
+    /,
+    *,
+    measure: MeasureName = "lempel_ziv",
+    csv_file: Annotated[Path | None, Parameter(name="--csv")] = None,
+) -> None:
+    """Show how functions and samples spread over complexity.
+
+    Example: pfmap complexity relu --csv complexity.csv
+
+    Args:
+        run: Folder that pfmap sample filled.
+        measure: K.
+        csv_file: Write each function with its count and its complexity to this file.
+    """
+    import numpy as np
+
+    counts = _load(run)
+    K = MEASURES[measure](counts.tables)
+    levels, where, functions = np.unique(K, return_inverse=True, return_counts=True)
+    samples = np.bincount(where, counts.counts)
+    _print_table(
+        (f"{measure} [{MEASURES[measure].unit}]", "functions", "share of samples"),
+        zip(levels, functions.tolist(), samples / counts.n_samples, strict=True),
+    )
+    print(f"mean {K.mean():.4g} over functions, {np.average(K, weights=counts.counts):.4g} over samples")
+    if csv_file is not None:
+        _write_csv(csv_file, {"table": counts.tables.strings, "count": counts.counts.tolist, measure: K.tolist})
+
+
+@app.command(sort_key=3)
+def bound(
+    run: Path,
+    /,
+    *,
+    measure: MeasureName = "lempel_ziv",
+    max_complexity: float | None = None,
+    judging: Judging = Judging(),
+) -> None:
+    """Print the Levin bounds log2 P <= -a K - b, a priori and fitted, and how much lies above them.
+
+    Example: pfmap bound relu
+
+    Args:
+        run: Folder that pfmap sample filled.
+        measure: K.
+        max_complexity: Largest K of any function, for the a priori bound; known for lempel_ziv.
+        judging: How functions are picked and judged.
+    """
+    from pfmap.bounds import above, fit_levin_bound
+
+    _, estimate = judging.estimate(_load(run))
+    K = MEASURES[measure](estimate.tables)
+    print(f"log2 P <= -a K - b, K = {measure} [{MEASURES[measure].unit}]")
+    bounds = _a_priori_bounds(estimate, measure, max_complexity)
+    for label, line in [*bounds, ("fitted", fit_levin_bound(estimate, K))]:
+        beyond = above(line, estimate, K)
+        print(f"{label}")
+        print(f"  a = {_with_interval(line.a, line.a_low, line.a_high)}")
+        print(f"  b = {_with_interval(line.b, line.b_low, line.b_high)}")
+        functions = _with_interval(beyond.functions, beyond.functions_low, beyond.functions_high)
+        mass = (2**x for x in (beyond.log2_mass, beyond.log2_mass_low, beyond.log2_mass_high))
+        print(f"  above it: {functions} of the functions, {_with_interval(*mass)} of the probability")
+    if not bounds:
+        print(f"no a priori bound: the largest {measure} is not known here; pass --max-complexity")
+    _print_caveat(estimate.caveat)
+
+
+@app.command(sort_key=4)
+def plot(
+    run: Path,
+    /,
+    *,
+    rank: Annotated[bool, Parameter(negative="")] = False,
+    measure: MeasureName = "lempel_ziv",
+    fit: bool = True,
+    judging: Judging = Judging(),
+    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
+) -> None:
+    """Draw prior probability against complexity, or against rank.
+
+    Example: pfmap plot relu --out relu.pdf
+
+    Args:
+        run: Folder that pfmap sample filled.
+        rank: Against rank, with Zipf's law, instead of complexity.
+        measure: K.
+        fit: Draw the fitted Levin bound.
+        judging: How functions are picked and judged.
+        out: The picture, .png, .pdf or .svg; a PNG in the run folder if not given.
+    """
+    from pfmap import plots
+    from pfmap.bounds import fit_levin_bound
+
+    pick, estimate = judging.estimate(_load(run))
+    ax = plots.column_axes()
+    if rank:
+        plots.rank(estimate, by=pick, ax=ax)
+    else:
+        K = MEASURES[measure](estimate.tables)
+        plots.prior_against_complexity(
+            estimate,
+            K,
+            bound=fit_levin_bound(estimate, K) if fit else None,
+            ax=ax,
+            label=f"{measure} ({MEASURES[measure].unit})",
+        )
+    name = "rank.png" if rank else f"prior_against_{measure}.png"
+    print(plots.save(ax, run / name if out is None else out))
+
+
+def _load(run: Path) -> FunctionCounts:
+    from pfmap.store import load_counts
+
+    return load_counts(run)
+
+
+def _a_priori_bounds(
+    estimate: PriorEstimate, measure: str, max_complexity: float | None
+) -> list[tuple[str, LevinBound]]:
+    from pfmap.bounds import a_priori_levin_bound
+
+    if max_complexity is not None:
+        largest = {f"a priori, largest K {max_complexity:g}": max_complexity}
+    elif measure == "lempel_ziv":
+        attained, not_exceeded = complexity.max_lempel_ziv(estimate.tables.n_inputs)
+        if attained == not_exceeded:
+            largest = {f"a priori, largest K {attained:g}": attained}
+        else:
+            largest = {
+                f"a priori, largest K at least {attained:g}": attained,
+                f"a priori, largest K at most {not_exceeded:g}": not_exceeded,
+            }
+    else:
+        largest = {}
+    return [(label, a_priori_levin_bound(estimate.tables, K)) for label, K in largest.items()]
+
+
+def _names(tables: TruthTables) -> list[str]:
+    if tables.domain.n_points <= 32:
+        return tables.strings()
+    return [f"0x{value:0{tables.domain.n_points // 4}x}" for value in tables.ints()]
+
+
+def _name_title(tables: TruthTables) -> str:
+    return "f(0) f(1) …" if tables.domain.n_points <= 32 else "function, bit j is f(j)"
+
+
+def _print_table(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    text = [[value if isinstance(value, str) else f"{value:.4g}" for value in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(titles, *text, strict=True)]
+    for row in (titles, *text):
+        print("  ".join(value.ljust(width) for value, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _print_caveat(caveat: str | None) -> None:
+    if caveat is not None:
+        print(f"Mind: {caveat}")
+
+
+def _with_interval(value: float, low: float, high: float) -> str:
+    return f"{value:.4g}" if low == high else f"{value:.4g} ({low:.4g} to {high:.4g})"
+
+
+def _write_csv(path: Path, columns: Mapping[str, Callable[[], Sequence[Any]]]) -> None:
+    lines = StringIO(newline="")
+    writer = csv.writer(lines)
+    writer.writerow(columns)
+    writer.writerows(zip(*(values() for values in columns.values()), strict=True))
+    _write(path, lines.getvalue())
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8", newline="")
+    except OSError as error:
+        raise StoreError(error.errno, f"{path}: {error.strerror}; choose a file that can be written") from error
+    print(path)
+
+
+def _finite(value: Any) -> Any:
+    # JSON knows no infinities: log2 of 0 becomes null.
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
