@@ -1,7 +1,8 @@
 """The skeleton of every experiment: sizes and a seed in, figures/NAME.png and figures/NAME.json out.
 
 A script holds main(seed, **sizes) -> (figure, numbers) and ends in run(main, quick={…}, full={…}).
-In the JSON everything outside "run" is a function of the seed and the sizes alone.
+In the JSON everything outside "run" is a function of the seed and the sizes alone; what a clock says, a third result of
+main, goes to "run".
 """
 
 import argparse
@@ -38,9 +39,11 @@ def run(
 
     sizes = dict(quick if chosen.quick else full)
     start = time.perf_counter()
-    figure, numbers = main(chosen.seed, **sizes)
+    figure, numbers, *measured = main(chosen.seed, **sizes)
     picture = plots.save(figure, chosen.out / f"{script.stem}.png")
     record = {"numbers": numbers, "sizes": sizes, "seed": chosen.seed, "run": about_this_run(start)}
+    if measured:
+        record["run"]["measured"] = measured[0]
     text = json.dumps(record, indent=1, allow_nan=False, ensure_ascii=False, default=_plain)
     (chosen.out / f"{script.stem}.json").write_text(text + "\n", encoding="utf-8")
     print(f"{picture} and .json, after {record['run']['seconds']} s")

@@ -1,22 +1,43 @@
-"""pfmap: the prior over Boolean functions of randomly initialised networks, measured against their complexity."""
+"""pfmap: the prior over Boolean functions of randomly initialised networks, measured against their complexity.
 
-from pfmap import maps
+A parameter-function map turns standard normals z into a truth table. `draw` samples z and counts functions,
+`estimate_prior` infers P(f) with intervals, `complexity` bounds K(f), `fit_levin_bound` puts a line over the two, and
+`plots` (not imported here, so that matplotlib waits until it is asked for) draws them.
+"""
+
+from pfmap import complexity, maps
+from pfmap.bounds import Exceedance, LevinBound, a_priori_levin_bound, above, fit_levin_bound
 from pfmap.counts import FunctionCounts
 from pfmap.errors import CorruptStore, IncompatibleTables, InvalidInput, PfmapError, StoreError, TooFewSamples
+from pfmap.prior import PriorEstimate, UnseenMass, estimate_prior, estimate_unseen
 from pfmap.sampling import draw
-from pfmap.tables import Cube, Points, TruthTables
+from pfmap.store import load_counts, save_counts
+from pfmap.tables import Cube, Points, TruthTables, concatenate
 
 __all__ = [
     "CorruptStore",
     "Cube",
+    "Exceedance",
     "FunctionCounts",
     "IncompatibleTables",
     "InvalidInput",
+    "LevinBound",
     "PfmapError",
     "Points",
+    "PriorEstimate",
     "StoreError",
     "TooFewSamples",
     "TruthTables",
+    "UnseenMass",
+    "a_priori_levin_bound",
+    "above",
+    "complexity",
+    "concatenate",
     "draw",
+    "estimate_prior",
+    "estimate_unseen",
+    "fit_levin_bound",
+    "load_counts",
     "maps",
+    "save_counts",
 ]

@@ -47,6 +47,14 @@ def _phi(code, a):
     return a
 
 
+@njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
+def _dot(theta, w, fan_in, h):
+    total = 0.0
+    for k in range(fan_in):
+        total += float64(theta[w + k]) * h[k]
+    return total
+
+
 @njit(nogil=True, cache=True)
 def _exact_logit(theta, layers, n, plus_minus, code, point, h, g):
     """Float64 logit of one point."""
@@ -57,9 +65,7 @@ def _exact_logit(theta, layers, n, plus_minus, code, point, h, g):
     for depth in range(last + 1):
         fan_in, fan_out, w, bias = layers[depth, 0], layers[depth, 1], layers[depth, 2], layers[depth, 3]
         for i in range(fan_out):
-            a = float64(theta[bias + i])
-            for k in range(fan_in):
-                a += float64(theta[w + i * fan_in + k]) * h[k]
+            a = float64(theta[bias + i]) + _dot(theta, w + i * fan_in, fan_in, h)
             g[i] = _phi(code, a) if depth < last else a
         h, g = g, h
     return h[0]
