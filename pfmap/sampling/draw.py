@@ -79,8 +79,9 @@ def draw(
     Example:
         >>> from pfmap import maps
         >>> counts = draw(maps.Perceptron(2), 1000, seed=0)
-        >>> counts.n_samples, counts.tables[:1].strings()
-        (1000, ['0101'])
+        >>> xor = TruthTables.from_strings(["0110"])
+        >>> counts.n_samples, counts.at(xor)
+        (1000, array([0]))
     """
     n_samples = _positive("n_samples", n_samples)
     seed = check_seed(seed)
@@ -211,8 +212,9 @@ def _positive(name: str, value: int) -> int:
 
 
 def _default_workers(engine: Engine) -> int:
-    # Torch brings threads of its own.
-    return len(os.sched_getaffinity(0)) if engine == "fused" and hasattr(os, "sched_getaffinity") else 1
+    if engine == "torch":  # which brings threads of its own
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _default_batch(pfm: ParameterFunctionMap, engine: Engine) -> int:
