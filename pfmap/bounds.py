@@ -60,7 +60,7 @@ class LevinBound:
 class Exceedance:
     """What lies above a Levin bound.
 
-    A function lies surely above where its lower limit does, and possibly where its upper limit does.
+    A function lies surely above where its lower limit does, possibly where its upper limit does, by at least 1e-9 bits.
 
     Attributes:
         functions: fraction of functions whose log2_p lies above.
@@ -140,7 +140,7 @@ def fit_levin_bound(prior: PriorEstimate, complexity: ArrayLike) -> LevinBound:
     Error: the intervals of a and b hold together with at least `prior.confidence`, for any N; they are wide, as they
     assume nothing. Limits lie low where functions are rare, so a itself is not unbiased. (A bootstrap of the counts
     would not do: resampled maxima of levels full of rare functions lie above the sample's own.)
-    Cost: a sort; 1e6 functions in under a second.
+    Cost: a sort; 7e5 functions in 0.1 s, or in 4 s where each is a level of its own.
     Source: the bound, Dingle, Camargo and Louis 2018, Nature Communications 9, 761; checked against linear programming.
 
     Example:
@@ -201,7 +201,8 @@ def above(bound: LevinBound, prior: PriorEstimate, complexity: ArrayLike) -> Exc
         >>> beyond.functions, round(beyond.log2_mass, 3)
         (0.25, -0.515)
     """
-    line = bound.log2_p(_checked(prior, complexity))
+    # A fitted line touches lower limits: rounding must not put them above it.
+    line = bound.log2_p(_checked(prior, complexity)) + 1e-9
     surely, point, possibly = (values > line for values in (prior.log2_low, prior.log2_p, prior.log2_high))
     alpha = (1 - prior.confidence) / 2
     total = [np.array([prior.counts[which].sum()]) for which in (surely, point, possibly)]
