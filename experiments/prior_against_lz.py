@@ -1,5 +1,7 @@
 """P(f) against Lempel-Ziv complexity for 7-40-40-1 ReLU networks: arXiv 1805.08522's figure and a Gaussian twin."""
 
+from decimal import Decimal
+
 import numpy as np
 from harness import run
 from matplotlib.figure import Figure
@@ -10,23 +12,23 @@ from pfmap import complexity, plots
 from pfmap.bounds import fit_levin_bound
 from pfmap.prior import estimate_prior
 
-CONSTANT = {"uniform": 0.105, "Gaussian": 0.364}
-"""P of each constant function: read off the paper's figure, and sampled with the same net elsewhere."""
+CONSTANT = {"uniform": "0.105", "Gaussian": "0.364"}
+"""P of each constant function: read off the paper's figure, and sampled from the same net elsewhere."""
 
 HIGHEST_P = {
-    17.5: 6.9e-4,
-    21.0: 5.3e-4,
-    24.5: 5.6e-4,
-    28.0: 7.8e-5,
-    35.0: 1.0e-5,
-    45.5: 1.65e-6,
-    56.0: 1.9e-7,
-    66.5: 4e-8,
+    17.5: "6.9e-4",
+    21.0: "5.3e-4",
+    24.5: "5.6e-4",
+    28.0: "7.8e-5",
+    35.0: "1.0e-5",
+    45.5: "1.65e-6",
+    56.0: "1.9e-7",
+    66.5: "4e-8",
 }
 """Highest frequency among 1e8 samples of the uniform net at each C_LZ, read off the same figure."""
 
 READ_OFF = 0.03
-"""Relative error of reading a value off the figure."""
+"""Relative error of reading a value off the figure; on top comes the rounding to the digits quoted."""
 
 
 def main(seed, n_samples):
@@ -74,14 +76,18 @@ def highest(counts, prior, lz):
 
 
 def compare(prior, i, published):
-    """One published value against one function's interval, widened by the error of reading the figure."""
+    """One published value, with its errors of reading and rounding, against one function's interval."""
+    value, rounding = float(published), 0.5 * 10.0 ** Decimal(published).as_tuple().exponent
+    least, most = (value - rounding) / (1 + READ_OFF), (value + rounding) * (1 + READ_OFF)
     low, high = 2.0 ** prior.log2_low[i], 2.0 ** prior.log2_high[i]
     return {
-        "published": published,
+        "published": value,
+        "published_from": least,
+        "published_to": most,
         **interval(2.0 ** prior.log2_p[i], low, high),
         "count": prior.counts[i],
-        "ratio": 2.0 ** prior.log2_p[i] / published,
-        "agrees": bool(low / (1 + READ_OFF) <= published <= high / (1 - READ_OFF)),
+        "ratio": 2.0 ** prior.log2_p[i] / value,
+        "agrees": bool(low <= most and least <= high),
     }
 
 

@@ -42,4 +42,4 @@ def ranks(counts, pick, prior):
 
 
 if __name__ == "__main__":
-    run(main, quick={"n_samples": 1_000_000}, full={"n_samples": 30_000_000})
+    run(main, quick={"n_samples": 1_000_000}, full={"n_samples": 10_000_000})

@@ -51,9 +51,9 @@ def prior_against_complexity(
 ) -> Axes:
     """log2 P against K, with what a reader needs to judge it.
 
-    Every function with P > 0 is a point; functions at one place are one point, its area growing with the logarithm of
-    their number. The first function of each K in the order of `prior.tables` carries its interval; a function with
-    P = 0 is a triangle at its upper limit. The right scale reads P in powers of ten. P = 2^-(2^n), the
+    Every function that came is a point; functions at one place are one point, its area growing with the logarithm of
+    their number. The first function of each K in the order of `prior.tables` carries its interval; functions without a
+    count are triangles at their upper limits. The right scale reads P in powers of ten. P = 2^-(2^n), the
     prior of a map without any preference, is a line, or a note where it lies off the picture.
 
     Args:
@@ -83,10 +83,10 @@ def prior_against_complexity(
         )
     ax = _new_axes() if ax is None else ax
     seen = np.isfinite(log2_p)
-    places, numbers = np.unique(np.column_stack([K[seen], log2_p[seen]]), axis=0, return_counts=True)
+    places, numbers = np.unique(K[seen] + 1j * log2_p[seen], return_counts=True)
     points = ax.scatter(
-        places[:, 0],
-        places[:, 1],
+        places.real,
+        places.imag,
         s=2.0 + 3.0 * np.log10(numbers),
         color=_POINTS,
         linewidths=0,
@@ -106,14 +106,14 @@ def prior_against_complexity(
         color=_CHOSEN,
         markersize=2.0,
         elinewidth=0.7,
-        label=f"first of each K, {100 * prior.confidence:g} %{'*' if prior.caveat else ''}",
+        label=f"first of each K, {100 * prior.confidence:g} % interval{'*' if prior.caveat else ''}",
     )
     handles: list[Any] = [points, bars]
-    limits = np.unique(np.column_stack([K[~seen], log2_high[~seen]]), axis=0)
+    limits = np.unique(K[~seen] + 1j * log2_high[~seen])
     if len(limits):
         triangles = ax.scatter(
-            limits[:, 0],
-            limits[:, 1],
+            limits.real,
+            limits.imag,
             s=5.0,
             marker="v",
             facecolors="none",
@@ -124,7 +124,7 @@ def prior_against_complexity(
         )
         handles.append(triangles)
 
-    bottom = min(log2_p[seen].min(initial=-1.0), limits[:, 1].min(initial=-1.0))
+    bottom = min(log2_p[seen].min(initial=-1.0), limits.imag.min(initial=-1.0))
     width = np.ptp(K) or 1.0
     ax.set(xlim=(K.min() - 0.04 * width, K.max() + 0.04 * width), ylim=(1.08 * bottom, -0.04 * bottom))
     for line in (bound,) if isinstance(bound, LevinBound) else bound or ():
@@ -165,11 +165,11 @@ def rank(
     """P against rank on logarithmic axes, with Zipf's law P(r) = 1 / (ln(N_O) r) as a line.
 
     Functions that came equally often cannot be ranked among themselves: each such run of ranks is one step, at the mean
-    of P over the run, zeros included. The band holds the intervals of functions that have a step of their own. Counts
+    of P over the run, zeros included. Bars are the intervals of functions that have a step of their own. Counts
     without `by` are ranked and judged by one sample, so their last step cannot lie below one sample.
 
     Args:
-        result: the judge: a prior, or counts for their observed frequencies (no band).
+        result: the judge: a prior, or counts for their observed frequencies (no intervals).
         by: the counts that ranked, with the tables of `result`; None ranks `result` by its own P.
         ax: where to draw, also beside another result; a new figure of one print column if None.
         label: name of the line in the legend; by default it says what ranked.
@@ -213,10 +213,8 @@ def rank(
         ax.vlines(at, np.maximum(ends[0], 1e-300), ends[1], color=color, alpha=0.35, linewidth=0.8)
 
     ax.set(xscale="log", yscale="log")
-    lowest = min(
-        y[y > 0].min() for y in (np.asarray(line.get_ydata()) for line in ax.lines if line.get_gid() == "rank")
-    )
-    ax.set_ylim(0.3 * lowest, 1.5)
+    heights = np.concatenate([np.asarray(line.get_ydata()) for line in ax.lines if line.get_gid() == "rank"])
+    ax.set_ylim(0.3 * heights[heights > 0].min(initial=1.0), 1.5)
     if isinstance(result.tables.domain, Cube) and not any(line.get_gid() == "zipf" for line in ax.lines):
         n_points, r = result.tables.domain.n_points, np.array([1.0, len(p)])
         zipf = 1 / (n_points * math.log(2) * r)
@@ -319,7 +317,7 @@ def _marginals(ax: Axes, K: NDArray[np.float64], log2_p: NDArray[np.float64]) ->
     top.set_yscale("log")
     top.tick_params(labelsize=_SMALL, labelbottom=False)
     top.set_ylabel("functions", fontsize=_SMALL)
-    decades = _LOG2_10 * np.arange(math.floor(log2_p.min(initial=0.0) / _LOG2_10), 1)
+    decades = _LOG2_10 * np.arange(min(-1, math.floor(log2_p.min(initial=0.0) / _LOG2_10)), 1)
     right.hist(log2_p, bins=decades, weights=np.exp2(log2_p), orientation="horizontal", color=_POINTS, rwidth=0.8)
     right.tick_params(labelsize=_SMALL, left=False, labelleft=False)
     right.xaxis.set_major_locator(MaxNLocator(2, steps=[1, 2, 5, 10], prune="lower"))

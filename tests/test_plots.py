@@ -242,3 +242,11 @@ def test_makes_a_figure_of_one_column_and_leaves_the_backend_alone():
     assert matplotlib.get_backend() == before
     assert pyplot.gcf() is ax.figure
     pyplot.close(ax.figure)
+
+
+@pytest.mark.parametrize("judged", ["0000", "0001"])
+def test_one_function_or_none_of_those_picked_can_be_drawn(judged, tmp_path):
+    counts = FunctionCounts.from_unordered(TruthTables.from_strings([judged]), [100])
+    prior = estimate_prior(counts, at=TruthTables.from_strings(["0000"]))
+    plots.save(plots.prior_against_complexity(prior, [2.0], ax=own_axes()), tmp_path / "prior.png")
+    plots.save(plots.rank(prior, ax=own_axes()), tmp_path / "rank.png")
