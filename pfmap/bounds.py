@@ -115,7 +115,9 @@ def fit_levin_bound(prior: PriorEstimate, complexity: ArrayLike) -> LevinBound:
         minimise  sum over levels K of (-a K - b - M_K)   subject to  -a K - b >= M_K,   M_K = max {log2_low_i: K_i = K}
 
     Every distinct complexity is one level and weighs the same; levels whose functions all failed to come say nothing
-    and are left out. The minimum is the edge of the upper hull of (K, M_K) that spans the mean level.
+    and are left out. The minimum is the edge of the upper hull of (K, M_K) that spans the mean level. Where a corner of
+    the hull stands at the mean level, several slopes are equally tight: a and b lie midway, and the intervals hold for
+    all of them.
 
     The highest frequency of a level would be no honest M_K: it overstates P on a map without any bias term, more where
     more functions share the level, and so makes a slope of nothing. Lower limits from an independent half
@@ -169,10 +171,11 @@ def fit_levin_bound(prior: PriorEstimate, complexity: ArrayLike) -> LevinBound:
         )
     low, high = _limits_of_maxima(prior, where, seen)
     low = np.minimum(low, limits)
-    left = levels <= levels.mean()
-    a, b = _line_above(levels, limits)
-    a_high, b_low = _line_above(levels, np.where(left, high, low))
-    a_low, b_high = _line_above(levels, np.where(left, low, high))
+    side = levels - levels.mean()
+    side[np.abs(side) <= 1e-9 * (levels[-1] - levels[0])] = 0
+    a, b = np.mean([_line_above(levels, limits, side >= 0), _line_above(levels, limits, side > 0)], axis=0).tolist()
+    a_high, b_low = _line_above(levels, np.where(side > 0, low, high), side > 0)
+    a_low, b_high = _line_above(levels, np.where(side < 0, low, high), side >= 0)
     return LevinBound(a, b, a_low, a_high, b_low, b_high, prior.confidence, "fitted", prior.caveat)
 
 
@@ -248,10 +251,11 @@ def _limits_of_maxima(
     return np.maximum(by_largest, by_total), upper_limit(largest, prior.n_samples, alpha)
 
 
-def _line_above(levels: NDArray[np.float64], limits: NDArray[np.float64]) -> tuple[float, float]:
-    # (a, b) of the edge of the upper hull over the mean level: raise it to the furthest point above until none is.
+def _line_above(
+    levels: NDArray[np.float64], limits: NDArray[np.float64], is_right: NDArray[np.bool_]
+) -> tuple[float, float]:
+    # (a, b) of the edge of the upper hull from left to right: raise it to the furthest point above until none is.
     left, right = 0, len(levels) - 1
-    middle = levels.mean()
     while True:
         slope = (limits[right] - limits[left]) / (levels[right] - levels[left])
         height = limits - slope * levels
@@ -259,7 +263,7 @@ def _line_above(levels: NDArray[np.float64], limits: NDArray[np.float64]) -> tup
         base = max(height[left], height[right])
         if height[furthest] <= base + 1e-12 * (1 + abs(base)):
             return -float(slope), -float(height.max())
-        if levels[furthest] <= middle:
-            left = furthest
-        else:
+        if is_right[furthest]:
             right = furthest
+        else:
+            left = furthest

@@ -34,7 +34,7 @@ def prior_from(counts, **options):
 
 
 def line_above(levels, heights):
-    """(a, b) of the tightest line above the points: the linear program, independent of pfmap."""
+    """(a, b) of a tightest line above the points: the linear program, independent of pfmap."""
     rows = np.column_stack([levels, np.ones(len(levels))])
     solution = linprog([-np.sum(levels), -len(levels)], A_ub=rows, b_ub=-heights, bounds=[(None, None)] * 2)
     assert solution.success
@@ -83,6 +83,18 @@ def test_the_line_is_the_linear_programs(rows):
     assert bound.a_low <= bound.a <= bound.a_high
     assert bound.b_low <= bound.b <= bound.b_high
     assert above(bound, prior, K).functions_low == 0
+
+
+def test_equally_tight_lines_are_all_in_the_interval():
+    """A corner at the mean level: every slope between its two edges is optimal; a lies midway."""
+    prior, K = prior_from([6000, 3900, 100]), [1.0, 2.0, 3.0]
+    steps = -np.diff(prior.log2_low)
+    assert steps[0] < steps[1]
+    bound = fit_levin_bound(prior, K)
+    assert bound.a == pytest.approx(steps.mean())
+    assert bound.log2_p(2.0) == pytest.approx(prior.log2_low[1])
+    assert bound.a_low < steps[0]
+    assert bound.a_high > steps[1]
 
 
 def test_continuous_complexities_of_many_functions(rng):
