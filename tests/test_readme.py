@@ -1,0 +1,71 @@
+"""README.md is true: its Python runs, and its numbers are those of figures/*.json."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def measured():
+    return json.loads((ROOT / "figures" / "throughput.json").read_text(encoding="utf-8"))
+
+
+def test_the_python_of_the_readme_ends_in_a_plot(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len(code.splitlines()) == 8
+    exec(code.replace("1_000_000", "20_000"), {})
+    assert (tmp_path / "prior.png").stat().st_size > 10_000
+
+
+def test_the_speed_table_is_the_benchmark_s():
+    for name, row in measured()["run"]["measured"]["networks"].items():
+        line = (
+            f"| {name} | {row['pfmap']:,.0f} | {row['over_baddbmm']:.1f} | {row['over_vmap']:.1f} "
+            f"| {100 * row['of_roofline']:.0f} % |"
+        )
+        assert line in README
+
+
+def test_the_other_speeds_are_the_benchmark_s():
+    record = measured()["run"]["measured"]
+    counting, whole = record["counting"], record["end_to_end"]
+    for claim in (
+        f"{counting['keys_per_second'] / 1e6:.0f} million keys a second",
+        f"{100 * counting['of_sampling_time']:.1f} % of the time of sampling",
+        f"{record['two_threads_over_one']:.2f} times one",
+        f"{100 * whole['sampling_share']:.0f} % of the time is sampling",
+        f"{whole['peak_gib']:.1f} GiB",
+        f"{record['second_start_seconds']:.1f} s",
+    ):
+        assert claim in README, claim
+
+
+def test_exactness_is_what_was_measured():
+    numbers = measured()["numbers"]
+    assert numbers["networks_that_differ"] == 0
+    assert f"over {numbers['networks_compared_with_logits']:,} networks" in README
+
+
+@pytest.mark.parametrize("path", re.findall(r"\]\((figures/[^)]+)\)", README))
+def test_pictures_are_there(path):
+    assert (ROOT / path).is_file()
+
+
+@pytest.mark.parametrize("script", re.findall(r"^\| `(\w+\.py)` \|", README, re.MULTILINE))
+def test_every_experiment_in_the_readme_has_its_figure_and_numbers(script):
+    stem = (ROOT / "experiments" / script).stem
+    assert (ROOT / "experiments" / script).is_file()
+    assert (ROOT / "figures" / f"{stem}.png").is_file()
+    assert (ROOT / "figures" / f"{stem}.json").is_file()
+
+
+def test_ci_runs_the_test_command_of_the_readme():
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    command = re.search(r"<!-- tests -->\n```sh\n(.*?)```", README, re.DOTALL)[1]
+    assert command.strip().endswith("-m pytest")
+    assert "<!-- tests -->" in script
