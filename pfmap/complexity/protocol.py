@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pfmap.errors import InvalidInput
-from pfmap.tables import TruthTables
+from pfmap.tables import MAX_INPUTS, Cube, TruthTables
 
 Symmetry: TypeAlias = Literal["complement", "reversal", "input_flips", "input_permutations"]
 """f -> 1 - f; all inputs negated at once, which reads the table backward; any inputs negated; inputs reordered."""
@@ -29,6 +29,7 @@ class ComplexityMeasure(Protocol):
         invariance: every symmetry that leaves K of every function as it is.
         is_code_length: whether K is the length in bits of a uniquely decodable code, so that the sum of 2^-K over all
             functions of a domain is at most 1.
+        max_inputs: the largest n of Cube(n) that the measure answers for; beyond, it raises InvalidInput.
     """
 
     @property
@@ -39,6 +40,8 @@ class ComplexityMeasure(Protocol):
     def invariance(self) -> frozenset[Symmetry]: ...  # noqa: D102
     @property
     def is_code_length(self) -> bool: ...  # noqa: D102
+    @property
+    def max_inputs(self) -> int: ...  # noqa: D102
 
     def __call__(self, tables: TruthTables) -> Values:
         """K of each function: float64[size]."""
@@ -51,6 +54,8 @@ class _Measured:
     unit: str
     invariance: frozenset[Symmetry]
     is_code_length: bool
+    max_inputs: int
+    instead: str
     __wrapped__: Callable[[TruthTables], Values]
 
     def __post_init__(self) -> None:
@@ -67,15 +72,28 @@ class _Measured:
                 f"{self.name} came with a {type(tables).__name__}; it needs TruthTables, such as prior.tables or "
                 'TruthTables.from_strings(["0110"])'
             )
+        if isinstance(tables.domain, Cube) and tables.n_inputs > self.max_inputs:
+            raise InvalidInput(
+                f"{self.name} came with functions of {tables.n_inputs} inputs; it answers for at most "
+                f"{self.max_inputs}; use {self.instead}"
+            )
         return self.__wrapped__(tables)
 
 
 def measure(
-    *, unit: str, invariance: set[Symmetry], is_code_length: bool
+    *,
+    unit: str,
+    invariance: set[Symmetry],
+    is_code_length: bool,
+    max_inputs: int = MAX_INPUTS,
+    instead: str = "complexity.lempel_ziv, which answers for any number of inputs",
 ) -> Callable[[Callable[[TruthTables], Values]], ComplexityMeasure]:
-    """Make a ComplexityMeasure of a function from tables to float64[size]; its name is the function's."""
+    """Make a ComplexityMeasure of a function from tables to float64[size]; its name is the function's.
+
+    `instead` ends the error of a measure asked beyond `max_inputs`: what to use there.
+    """
 
     def decorate(function: Callable[[TruthTables], Values]) -> ComplexityMeasure:
-        return _Measured(function.__name__, unit, frozenset(invariance), is_code_length, function)
+        return _Measured(function.__name__, unit, frozenset(invariance), is_code_length, max_inputs, instead, function)
 
     return decorate
