@@ -4,7 +4,17 @@ The one thing to know: every measure is called as measure(tables) and carries na
 2^-K is a distribution only where is_code_length holds.
 """
 
+from pfmap.complexity.decision import decision_tree_depth, decision_tree_mixture, decision_tree_size
 from pfmap.complexity.lempel_ziv import lempel_ziv, lempel_ziv_truncated, max_lempel_ziv
 from pfmap.complexity.protocol import ComplexityMeasure, measure
 
-__all__ = ["ComplexityMeasure", "lempel_ziv", "lempel_ziv_truncated", "max_lempel_ziv", "measure"]
+__all__ = [
+    "ComplexityMeasure",
+    "decision_tree_depth",
+    "decision_tree_mixture",
+    "decision_tree_size",
+    "lempel_ziv",
+    "lempel_ziv_truncated",
+    "max_lempel_ziv",
+    "measure",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from functools import WRAPPER_ASSIGNMENTS
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
@@ -15,6 +15,8 @@ from pfmap.tables import MAX_INPUTS, Cube, TruthTables
 
 Symmetry: TypeAlias = Literal["complement", "reversal", "input_flips", "input_permutations"]
 """f -> 1 - f; all inputs negated at once, which reads the table backward; any inputs negated; inputs reordered."""
+
+EVERY_SYMMETRY: frozenset[Symmetry] = frozenset({"complement", "reversal", "input_flips", "input_permutations"})
 
 Values: TypeAlias = NDArray[np.float64]
 
@@ -83,7 +85,7 @@ class _Measured:
 def measure(
     *,
     unit: str,
-    invariance: set[Symmetry],
+    invariance: Set[Symmetry],
     is_code_length: bool,
     max_inputs: int = MAX_INPUTS,
     instead: str = "complexity.lempel_ziv, which answers for any number of inputs",
