@@ -304,9 +304,7 @@ def concatenate(lists: Sequence[TruthTables]) -> TruthTables:
 
 
 def _row_keys(packed: NDArray[np.uint8]) -> NDArray[Any]:
-    # One fixed-width big-endian unsigned or void scalar a row, so that rows sort and compare whole.
+    # One scalar a row, so that rows sort and compare whole; equally long byte strings do, zeros included.
     width = packed.shape[1]
     rows = np.ascontiguousarray(packed)
-    if width in (1, 2, 4, 8):
-        return rows.view(f"u{width}").ravel()
-    return rows.view(np.dtype((np.void, width))).ravel()
+    return rows.view(f"u{width}" if width in (1, 2, 4, 8) else f"S{width}").ravel()
