@@ -4,6 +4,7 @@ The one thing to know: every measure is called as measure(tables) and carries na
 2^-K is a distribution only where is_code_length holds.
 """
 
+from pfmap.complexity.bdd import robdd_size
 from pfmap.complexity.decision import decision_tree_depth, decision_tree_mixture, decision_tree_size
 from pfmap.complexity.lempel_ziv import lempel_ziv, lempel_ziv_truncated, max_lempel_ziv
 from pfmap.complexity.protocol import ComplexityMeasure, measure
@@ -17,4 +18,5 @@ __all__ = [
     "lempel_ziv_truncated",
     "max_lempel_ziv",
     "measure",
+    "robdd_size",
 ]

@@ -25,12 +25,14 @@ def tree_depths(bits: NDArray[np.uint8], n_inputs: int) -> NDArray[np.int16]:
 
     Error: exact. Cost: n 3^(n - 1) steps a function; memory 3 * 3^n * LANES bytes.
     """
-    return _swept(_best_trees, bits, n_inputs, np.int16, True)
+    values: NDArray[np.int16] = _swept(_best_trees, bits, n_inputs, np.int16, True)
+    return values
 
 
 def tree_leaves(bits: NDArray[np.uint8], n_inputs: int) -> NDArray[np.int16]:
     """Leaves of the decision tree of each function that has fewest: int16[size]; as `tree_depths`."""
-    return _swept(_best_trees, bits, n_inputs, np.int16, False)
+    values: NDArray[np.int16] = _swept(_best_trees, bits, n_inputs, np.int16, False)
+    return values
 
 
 def tree_mixture_bits(bits: NDArray[np.uint8], n_inputs: int) -> NDArray[np.float64]:
@@ -44,7 +46,8 @@ def tree_mixture_bits(bits: NDArray[np.uint8], n_inputs: int) -> NDArray[np.floa
 
     Error: relative 2e-14 a level. Cost: as `tree_depths`; memory 9 * 3^n * LANES bytes.
     """
-    return _swept(_mixture, bits, n_inputs, np.float64, _scaled_leaves(n_inputs))
+    values: NDArray[np.float64] = _swept(_mixture, bits, n_inputs, np.float64, _scaled_leaves(n_inputs))
+    return values
 
 
 def _swept(sweep, bits, n_inputs, dtype, *settings):
