@@ -16,19 +16,18 @@ COLORS = {"Gaussian": "#0072B2", "uniform": "#D55E00"}
 def main(seed, n_samples):
     """Draw perceptrons of 3, 5 and 7 inputs under two weight laws, from two seeds, and test P(T = t) = 2^-n."""
     figure = Figure(figsize=(3.4, 3.9))
-    figure.subplots_adjust(left=0.165, right=0.97, bottom=0.1, top=0.91, hspace=0.3)
+    figure.subplots_adjust(left=0.165, right=0.97, bottom=0.1, top=0.91, hspace=0.32)
     numbers = {}
     for ax, n in zip(figure.subplots(3, sharex=True), (3, 5, 7), strict=True):
         for shift, weights in enumerate(COLORS):
             found = weight_law(maps.Perceptron(n, weights=weights.lower()), n_samples, seed + shift)
             numbers[f"{weights}, n = {n}"] = found
             draw_law(ax, n, found, weights, (shift - 0.5) * 0.2)
-        ax.axhline(1, color="black", linewidth=0.8, label="theorem 4.1")
-        ax.text(0.985, 0.9, f"n = {n}", transform=ax.transAxes, ha="right", va="top", fontsize=8)
+        ax.axhline(0, color="black", linewidth=0.8, label="theorem 4.1")
+        ax.set_title(f"n = {n}", loc="left", fontsize=8, pad=2)
         ax.tick_params(labelsize=7)
-        ax.margins(y=0.2)
     ax.set_xlabel(r"Ones in the table, $T / 2^n$", fontsize=8)
-    figure.text(0.012, 0.5, r"Probability over the theorem's, $2^n P(T)$", fontsize=8, rotation=90, va="center")
+    figure.text(0.012, 0.5, r"$P(T)$ above $2^{-n}$, per cent of it", fontsize=8, rotation=90, va="center")
     figure.legend(
         *ax.get_legend_handles_labels(), loc="upper center", ncols=3, fontsize=7, frameon=False, handlelength=1.4
     )
@@ -54,8 +53,8 @@ def weight_law(net, n_samples, seed):
 
 
 def draw_law(ax, n, found, label, shift):
-    """2^n P(T) with its intervals."""
-    frequency, low, high = (2**n * found[key] for key in ("frequency", "low", "high"))
+    """P(T) / 2^-n - 1 in per cent, with its intervals."""
+    frequency, low, high = (100 * (2**n * found[key] - 1) for key in ("frequency", "low", "high"))
     ax.errorbar(
         (np.arange(2**n) + shift) / 2**n,
         frequency,

@@ -42,7 +42,9 @@ def main(seed, n_samples):
         prior = estimate_prior(judge, at=pick.tables)
         lz = complexity.lempel_ziv(prior.tables)
         bound = fit_levin_bound(prior, lz)
-        plots.prior_against_complexity(prior, lz, bound=bound, ax=ax, label=r"$C_{LZ}$ (words $\times$ $\log_2 N$)")
+        plots.prior_against_complexity(
+            prior, lz, bound=bound, ax=ax, label=rf"$C_{{LZ}}$ (words $\times$ $\log_2 N$), {name} weights"
+        )
         numbers[name] = {
             "functions_seen": len(counts),
             "unseen_mass": interval(2.0**prior.unseen.log2_p, 2.0**prior.unseen.log2_low, 2.0**prior.unseen.log2_high),
@@ -76,7 +78,10 @@ def highest(counts, prior, lz):
 
 
 def compare(prior, i, published):
-    """One published value, with its errors of reading and rounding, against one function's interval."""
+    """One published value, with its errors of reading and rounding, against one function's interval.
+
+    "agrees" is null where the judging half holds no such function: its upper limit says nothing for or against.
+    """
     value, rounding = float(published), 0.5 * 10.0 ** Decimal(published).as_tuple().exponent
     least, most = (value - rounding) / (1 + READ_OFF), (value + rounding) * (1 + READ_OFF)
     low, high = 2.0 ** prior.log2_low[i], 2.0 ** prior.log2_high[i]
@@ -87,7 +92,7 @@ def compare(prior, i, published):
         **interval(2.0 ** prior.log2_p[i], low, high),
         "count": prior.counts[i],
         "ratio": 2.0 ** prior.log2_p[i] / value,
-        "agrees": bool(low <= most and least <= high),
+        "agrees": bool(low <= most and least <= high) if prior.counts[i] else None,
     }
 
 
