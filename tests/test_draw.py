@@ -365,6 +365,7 @@ NET = maps.MLP(3, (4,))
         ({"batch": -3}, "batch is -3"),
         ({"engine": "cuda"}, "engine is 'cuda'; choose 'auto', 'fused'.*'torch'"),
         ({"engine": None}, "engine is None"),
+        ({"device": None}, "device is None"),
         ({"device": "toaster"}, "device is 'toaster'.*try 'cpu'"),
         ({"device": "cuda:97"}, "device is 'cuda:97'.*try 'cpu'"),
         ({"device": "meta", "engine": "fused"}, "draws MLPs on the CPU, not MLP on 'meta'.*engine='torch'"),
@@ -379,6 +380,10 @@ NET = maps.MLP(3, (4,))
 def test_bad_arguments_say_what_is_allowed(arguments, message):
     with pytest.raises(InvalidInput, match=message):
         pfmap.draw(**{"pfm": NET, "n_samples": 10, **arguments})
+
+
+def test_a_torch_device_is_a_device():
+    assert pfmap.draw(NET, 10, device=torch.device("cpu")).provenance["draws"][0]["device"] == "cpu"
 
 
 @pytest.mark.parametrize(

@@ -255,6 +255,10 @@ def test_one_map_has_one_spec_however_its_numbers_were_written():
         ({"sigma_b": -0.1}, "sigma_b is -0.1.*from 0 up"),
         ({"sigma_b": math.nan}, "sigma_b is nan"),
         ({"sigma_b": math.inf}, "sigma_b is inf"),
+        ({"sigma_w": 1e39}, r"sigma_w is 1e\+39"),  # float32 cannot hold these parameters
+        ({"sigma_b": 1e39}, r"sigma_b is 1e\+39"),
+        ({"sigma_w": 1e-50}, "sigma_w is 1e-50"),
+        ({"sigma_b": 1e-50}, "sigma_b is 1e-50"),
         ({"sigma_w": "1"}, "sigma_w is '1'"),
         ({"sigma_b": None}, "sigma_b is None"),
         ({"activation": "ReLU"}, "activation is 'ReLU'; choose one of relu, leaky_relu, tanh, erf, sigmoid, gelu"),
