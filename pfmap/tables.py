@@ -124,7 +124,7 @@ class TruthTables:
     def from_words(cls, words: NDArray[np.uint64], domain: Domain) -> TruthTables:
         """Tables from uint64[size, ceil(m / 64)]: bit j % 64 of word j // 64 is entry j."""
         width = -(-domain.n_points // 8)
-        as_bytes = np.ascontiguousarray(words, dtype="<u8").view(np.uint8).reshape(len(words), -1)
+        as_bytes = np.ascontiguousarray(words, dtype="<u8").view(np.uint8).reshape(len(words), 8 * words.shape[1])
         return cls(domain, np.ascontiguousarray(as_bytes[:, :width]))
 
     @classmethod

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Set
 from dataclasses import dataclass
 from functools import WRAPPER_ASSIGNMENTS
-from typing import Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pfmap.errors import InvalidInput
+from pfmap.symmetry import Symmetry
 from pfmap.tables import MAX_INPUTS, Cube, TruthTables
-
-Symmetry: TypeAlias = Literal["complement", "reversal", "input_flips", "input_permutations"]
-"""f -> 1 - f; all inputs negated at once, which reads the table backward; any inputs negated; inputs reordered."""
 
 EVERY_SYMMETRY: frozenset[Symmetry] = frozenset({"complement", "reversal", "input_flips", "input_permutations"})
 
