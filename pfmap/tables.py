@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from operator import index
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -91,6 +92,8 @@ class TruthTables:
     packed: NDArray[np.uint8]
 
     def __post_init__(self) -> None:
+        if not isinstance(self.domain, Cube | Points):
+            raise InvalidInput(f"domain is {self.domain!r}; it needs Cube(n_inputs) or Points(n_points)")
         m = self.domain.n_points
         packed = np.ascontiguousarray(self.packed)
         if packed.dtype != np.uint8 or packed.ndim != 2 or packed.shape[1] != -(-m // 8):
@@ -123,9 +126,13 @@ class TruthTables:
     @classmethod
     def from_words(cls, words: NDArray[np.uint64], domain: Domain) -> TruthTables:
         """Tables from uint64[size, ceil(m / 64)]: bit j % 64 of word j // 64 is entry j."""
-        width = -(-domain.n_points // 8)
-        as_bytes = np.ascontiguousarray(words, dtype="<u8").view(np.uint8).reshape(len(words), 8 * words.shape[1])
-        return cls(domain, np.ascontiguousarray(as_bytes[:, :width]))
+        array, n_words = np.asarray(words), -(-domain.n_points // 64)
+        if array.dtype != np.uint64 or array.ndim != 2 or array.shape[1] != n_words:
+            raise InvalidInput(f"words is {array.dtype}{list(array.shape)}; {domain} needs uint64[size, {n_words}]")
+        if domain.n_points % 64 and np.any(array[:, -1] >> np.uint64(domain.n_points % 64)):
+            raise InvalidInput(f"words has bits set beyond the {domain.n_points} points of {domain}; they must be zero")
+        as_bytes = np.ascontiguousarray(array, dtype="<u8").view(np.uint8).reshape(len(array), 8 * n_words)
+        return cls(domain, np.ascontiguousarray(as_bytes[:, : -(-domain.n_points // 8)]))
 
     @classmethod
     def from_strings(cls, strings: Iterable[str], domain: Domain | None = None) -> TruthTables:
@@ -135,6 +142,8 @@ class TruthTables:
             if domain is None:
                 raise InvalidInput("no strings came, so the domain is unknown; pass domain=Cube(n)")
             return cls(domain, np.empty((0, -(-domain.n_points // 8)), np.uint8))
+        if not all(isinstance(row, str) for row in rows):
+            raise InvalidInput(f"strings holds {next(r for r in rows if not isinstance(r, str))!r}, which is no string")
         lengths = {len(row) for row in rows}
         if len(lengths) > 1:
             raise InvalidInput(
@@ -150,7 +159,10 @@ class TruthTables:
     def from_ints(cls, ints: Iterable[int], n_inputs: int) -> TruthTables:
         """Tables on Cube(n_inputs) from integers: bit j of the integer is entry j of the table."""
         domain = Cube(n_inputs)
-        values = [int(i) for i in ([ints] if isinstance(ints, int) else ints)]
+        try:
+            values = [index(i) for i in ([ints] if isinstance(ints, int) else ints)]
+        except TypeError as error:
+            raise InvalidInput(f"ints holds something that is no integer ({error})") from None
         wrong = [i for i in values if not 0 <= i < 1 << domain.n_points]
         if wrong:
             raise InvalidInput(
@@ -171,8 +183,10 @@ class TruthTables:
         domain = Cube(n_inputs)
         points = domain.points()
         listed = [functions] if callable(functions) else list(functions)
-        values = [[f(x) for x in points] for f in listed]
-        return cls.from_bits(np.array(values).reshape(len(listed), domain.n_points), domain)
+        values = np.array([[f(x) for x in points] for f in listed])
+        if listed and values.shape != (len(listed), domain.n_points):
+            raise InvalidInput(f"a function returned an array of shape {list(values.shape[2:])}; it must return 0 or 1")
+        return cls.from_bits(values.reshape(len(listed), domain.n_points), domain)
 
     # Reading them
 
