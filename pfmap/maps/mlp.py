@@ -32,6 +32,8 @@ BiasScaling: TypeAlias = Literal["constant", "fan_in", "fan_out"]
 
 ACTIVATIONS: tuple[str, ...] = get_args(Activation)
 
+_SMALLEST_STD, _LARGEST_STD = 1e-18, 1e18
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -86,7 +88,7 @@ class MLP:
     bias_scaling: BiasScaling = "constant"
 
     def __post_init__(self) -> None:
-        Cube(self.n_inputs)  # refuses n outside 1 … 16
+        object.__setattr__(self, "n_inputs", Cube(self.n_inputs).n_inputs)  # refuses n outside 1 … 16
         try:
             hidden = tuple(self.hidden)
         except TypeError:
@@ -102,11 +104,13 @@ class MLP:
         ):
             if getattr(self, name) not in choices:
                 raise InvalidInput(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(choices)}")
-        if not (math.isfinite(self.sigma_w) and self.sigma_w > 0):
-            raise InvalidInput(f"sigma_w is {self.sigma_w}; a standard deviation of weights is a finite number above 0")
-        if not (math.isfinite(self.sigma_b) and self.sigma_b >= 0):
+        object.__setattr__(self, "sigma_w", _standard_deviation("sigma_w", self.sigma_w))
+        object.__setattr__(self, "sigma_b", _standard_deviation("sigma_b", self.sigma_b, zero="leaves biases out"))
+        stds = [s for layer in self.layers for s in (layer.weight_std, layer.bias_std) if s]
+        if not _SMALLEST_STD <= min(stds) <= max(stds) <= _LARGEST_STD:
             raise InvalidInput(
-                f"sigma_b is {self.sigma_b}; a standard deviation of biases is a finite number from 0 up"
+                f"sigma_w is {self.sigma_w:g} and sigma_b is {self.sigma_b:g}: parameters deviate from "
+                f"{min(stds):.3g} to {max(stds):.3g}; float32 holds {_SMALLEST_STD:g} to {_LARGEST_STD:g} safely"
             )
 
     @property
@@ -203,6 +207,14 @@ def Perceptron(  # noqa: N802  (a map's constructor, written as the field writes
         (5, 6)
     """
     return MLP(n_inputs, (), sigma_w=sigma_w, sigma_b=sigma_b, weights=weights, inputs=inputs)
+
+
+def _standard_deviation(name: str, value: float, zero: str = "") -> float:
+    is_number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value) or value < 0 or (value == 0 and not zero):
+        allowed = f"a finite number from 0 up (0 {zero})" if zero else "a finite number above 0"
+        raise InvalidInput(f"{name} is {value!r}; a standard deviation is {allowed}")
+    return float(value)
 
 
 def _horner(x: Tensor, coefficients: tuple[float, ...]) -> Tensor:

@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
 from pfmap.errors import InvalidInput
-from pfmap.tables import Domain
+from pfmap.tables import Cube, Domain, Points
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,8 +61,14 @@ class LatentFunction:
     function: Callable[[Tensor], Tensor]
 
     def __post_init__(self) -> None:
-        if self.n_latents < 1:
-            raise InvalidInput(f"n_latents is {self.n_latents}; a map needs at least one latent")
+        d = self.n_latents
+        if isinstance(d, bool) or not isinstance(d, int | np.integer) or d < 1:
+            raise InvalidInput(f"n_latents is {d!r}; a map needs at least one latent (an int)")
+        object.__setattr__(self, "n_latents", int(d))
+        if not isinstance(self.domain, Cube | Points):
+            raise InvalidInput(f"domain is {self.domain!r}; it needs Cube(n_inputs) or Points(n_points)")
+        if not callable(self.function):
+            raise InvalidInput(f"function is {self.function!r}; it needs a function from z [batch, d] to logits")
 
     @property
     def spec(self) -> dict[str, Any]:

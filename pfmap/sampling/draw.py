@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections.abc import Callable, Generator
@@ -85,12 +86,16 @@ def draw(
     """
     n_samples = _positive("n_samples", n_samples)
     seed = check_seed(seed)
+    if not isinstance(device, str) and type(device).__name__ != "device":
+        raise InvalidInput(f"device is {device!r}; it needs a torch device such as 'cpu' or 'cuda'")
+    device = str(device)
     sampler, engine = _choose_engine(pfm, engine, device)
+    provenance = _provenance(pfm, seed, n_samples, engine, device)
     workers = _positive("workers", workers) if workers is not None else _default_workers(engine)
     batch = _positive("batch", batch) if batch is not None else _default_batch(pfm, engine)
     plan = _Plan(seed, n_samples, _block_size(pfm, n_samples), batch, -(-pfm.domain.n_points // 64))
     header = {
-        "map": dict(pfm.spec),
+        "map": provenance["map"],
         "n_samples": n_samples,
         "seed": seed,
         "stream": STREAM,
@@ -108,9 +113,8 @@ def draw(
             for index, words, counts in blocks:
                 table.add(words, counts)
                 bar.update(plan.stop(index) - plan.start(index))
-        result = FunctionCounts.from_unordered(
-            *_tables_and_counts(table, pfm), _provenance(pfm, seed, n_samples, engine, device)
-        )
+        words, numbers = table.items()
+        result = FunctionCounts.from_unordered(TruthTables.from_words(words, pfm.domain), numbers, provenance)
         if folder is not None:
             folder.finish(result)
         return result
@@ -173,15 +177,14 @@ def _finished_and_new_blocks(
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _tables_and_counts(table: CountTable, pfm: ParameterFunctionMap) -> tuple[TruthTables, NDArray[np.int64]]:
-    words, counts = table.items()
-    return TruthTables.from_words(words, pfm.domain), counts
-
-
 def _provenance(pfm: ParameterFunctionMap, seed: int, n_samples: int, engine: str, device: str) -> dict[str, Any]:
     versions = {name: version(name) for name in ("pfmap", "numpy", "numba", "torch")}
     samples = {"seed": seed, "stream": STREAM, "start": 0, "stop": n_samples}
-    return {"map": dict(pfm.spec), "draws": [{**samples, "engine": engine, "device": device, "versions": versions}]}
+    try:
+        spec = json.loads(json.dumps(dict(pfm.spec)))
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"the map's spec is no JSON ({error}); use strings, numbers, lists and dicts") from None
+    return {"map": spec, "draws": [{**samples, "engine": engine, "device": device, "versions": versions}]}
 
 
 def _choose_engine(pfm: ParameterFunctionMap, engine: Engine, device: str) -> tuple[Sampler, Engine]:
@@ -196,12 +199,16 @@ def _choose_engine(pfm: ParameterFunctionMap, engine: Engine, device: str) -> tu
         )
     if isinstance(pfm, MLP) and fits and engine != "torch":
         return FusedSampler(pfm), "fused"
+    name = type(pfm).__name__
+    if isinstance(pfm, type):
+        raise InvalidInput(f"the class {pfm.__name__} is no parameter-function map; call it to make one")
     for attribute in ("domain", "n_latents", "spec", "logits"):
         if not hasattr(pfm, attribute):
             raise InvalidInput(
-                f"{type(pfm).__name__} is no parameter-function map: it has no {attribute!r}. "
+                f"{name} is no parameter-function map: it has no {attribute!r}. "
                 "maps.LatentFunction makes a map of any torch function of standard normals"
             )
+    _positive(f"{name}.n_latents", pfm.n_latents)
     return TorchSampler(pfm, device), "torch"
 
 

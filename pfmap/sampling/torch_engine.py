@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,6 @@ from pfmap.maps import ParameterFunctionMap
 from pfmap.streams import LATENTS
 from pfmap.tables import TruthTables
 
-if TYPE_CHECKING:
-    import torch
-
 
 class TorchSampler:
     """Truth tables of a map at the indices of its latent stream, by pfm.logits on a device."""
@@ -25,8 +22,8 @@ class TorchSampler:
 
         try:
             self._device = torch.device(device)
-            torch.empty(0, device=self._device)
-        except (RuntimeError, AssertionError) as error:
+            torch.ones(1, device=self._device).cpu()
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
             reason = str(error).splitlines()[0]
             raise InvalidInput(f"device is {device!r}, which torch cannot use here ({reason}); try 'cpu'") from None
         self._map = pfm
@@ -41,7 +38,11 @@ class TorchSampler:
         self._check(logits, count)
         return TruthTables.from_bits((logits > 0).cpu().numpy(), self._map.domain).words()
 
-    def _check(self, logits: torch.Tensor, count: int) -> None:
+    def _check(self, logits: Any, count: int) -> None:
+        import torch
+
+        if not isinstance(logits, torch.Tensor):
+            raise InvalidInput(f"logits came as {type(logits).__name__}; the map must return a torch tensor")
         expected = (count, self._map.domain.n_points)
         if tuple(logits.shape) != expected or not logits.is_floating_point():
             raise InvalidInput(
