@@ -9,30 +9,66 @@ from pfmap.complexity.circuits import (
     circuit_depth,
     circuit_formula,
     circuit_size,
+    circuit_size_bounds,
     circuit_table,
     de_morgan_formula_size,
     formula_size,
     minimal_circuit,
 )
+from pfmap.complexity.counting import distance_to_constant, entropy, type_code
 from pfmap.complexity.decision import decision_tree_depth, decision_tree_mixture, decision_tree_size
 from pfmap.complexity.lempel_ziv import lempel_ziv, lempel_ziv_truncated, max_lempel_ziv
+from pfmap.complexity.locality import (
+    average_sensitivity,
+    block_sensitivity,
+    certificate_complexity,
+    critical_sample_ratio,
+    generalization_complexity,
+    max_sensitivity,
+)
 from pfmap.complexity.protocol import ComplexityMeasure, measure
+from pfmap.complexity.spectrum import (
+    anf_degree,
+    anf_terms,
+    fourier_degree,
+    fourier_l1_norm,
+    fourier_sparsity,
+    noise_sensitivity,
+    total_influence,
+)
 
 __all__ = [
     "ComplexityMeasure",
+    "anf_degree",
+    "anf_terms",
+    "average_sensitivity",
+    "block_sensitivity",
+    "certificate_complexity",
     "circuit_depth",
     "circuit_formula",
     "circuit_size",
+    "circuit_size_bounds",
     "circuit_table",
+    "critical_sample_ratio",
     "de_morgan_formula_size",
     "decision_tree_depth",
     "decision_tree_mixture",
     "decision_tree_size",
+    "distance_to_constant",
+    "entropy",
     "formula_size",
+    "fourier_degree",
+    "fourier_l1_norm",
+    "fourier_sparsity",
+    "generalization_complexity",
     "lempel_ziv",
     "lempel_ziv_truncated",
     "max_lempel_ziv",
+    "max_sensitivity",
     "measure",
     "minimal_circuit",
+    "noise_sensitivity",
     "robdd_size",
+    "total_influence",
+    "type_code",
 ]
