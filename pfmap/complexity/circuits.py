@@ -1,4 +1,4 @@
-"""Circuits and formulas of two-input gates, exact for every function of at most four inputs.
+"""Circuits and formulas of two-input gates, exact for every function of at most four inputs, bounded for up to ten.
 
 NOT is free: a gate may compute any of the functions of its two operands, and negated inputs cost nothing. The tables
 over all 65,536 functions are built once a process, when first asked for.
@@ -15,14 +15,16 @@ from numpy.typing import NDArray
 from pfmap.complexity.protocol import EVERY_SYMMETRY, Values, measure
 from pfmap.errors import InvalidInput
 from pfmap.kernels import circuits as tabulated
+from pfmap.kernels.decomposition import decomposed_sizes
 from pfmap.tables import Cube, TruthTables
 
 if TYPE_CHECKING:
     import networkx as nx
 
 MAX_EXACT_INPUTS = 4
+MAX_BOUNDED_INPUTS = 10
 
-_INSTEAD = "complexity.decision_tree_mixture or complexity.robdd_size, which answer for 10 inputs and more"
+_INSTEAD = "complexity.circuit_size_bounds, or complexity.robdd_size for another measure that is exact"
 
 _smallest_circuits = cache(tabulated.smallest_circuits)
 _smallest_formulas = cache(tabulated.smallest_formulas)
@@ -139,6 +141,51 @@ def circuit_depth(tables: TruthTables) -> Values:
         array([0., 3., 2.])
     """
     return _smallest_depths()[_of_four_inputs(tables)].astype(np.float64)
+
+
+def circuit_size_bounds(tables: TruthTables) -> tuple[Values, Values]:
+    """Two values that the circuit size C(f) of `circuit_size` lies between: (not below, attained by a circuit).
+
+    The first is the number of inputs that f depends on, less one. The second counts the gates of a circuit found by
+    Shannon and Davio decomposition: a dynamic program over all ways to fix inputs to 0, 1 or "xor" (the sum of both)
+    builds f from its parts at up to 3 gates a step, from parts of four inputs whose circuits are exact; gates that
+    compute the same function are then counted once. Unlike C, it can depend on the order and the signs of the inputs.
+
+    Args:
+        tables: functions on a cube of at most 10 inputs.
+
+    Returns:
+        (low, high), each float64[size], in gates; both are C for at most 4 inputs.
+
+    Raises:
+        InvalidInput: no TruthTables, or more than 10 inputs.
+
+    Error: high is 1.16 times the exact mean over random functions of 5 inputs (10.94 against 9.46), where low is 4.
+    Cost: O(4^n) a function; 40000 functions/s at n = 7, 190 at n = 10 on one core, after 2 s once a process.
+    Source: Kebschull, Schubert, Rosenstiel 1992 for the decompositions (Kronecker diagrams); Knuth 4A, 7.1.2 for C.
+
+    Example:
+        >>> parity = TruthTables.from_callables(lambda x: x.sum() % 2, 7)
+        >>> circuit_size_bounds(parity)
+        (array([6.]), array([6.]))
+    """
+    if not isinstance(tables, TruthTables):
+        raise InvalidInput(f"circuit_size_bounds came with a {type(tables).__name__}; it needs TruthTables")
+    n = tables.n_inputs
+    if n > MAX_BOUNDED_INPUTS:
+        raise InvalidInput(
+            f"circuit_size_bounds came with functions of {n} inputs; it answers for at most {MAX_BOUNDED_INPUTS}; "
+            "use complexity.robdd_size up to 12 inputs (its decision nodes take 3 gates each, at most)"
+        )
+    if n <= MAX_EXACT_INPUTS:
+        return circuit_size(tables), circuit_size(tables)
+    bits = tables.bits()
+    depends = np.zeros(len(tables), np.int64)
+    for i in range(n):
+        halves = bits.reshape(len(bits), 1 << i, 2, -1)
+        depends += np.any(halves[:, :, 0] != halves[:, :, 1], axis=(1, 2))
+    low: Values = np.maximum(depends - 1, 0).astype(np.float64)
+    return low, decomposed_sizes(bits, n, *_smallest_circuits()).astype(np.float64)
 
 
 def minimal_circuit(table: TruthTables) -> nx.DiGraph:
