@@ -1,4 +1,4 @@
-"""Speed of the fused kernel against what a user writes today, against the machine's roofline, and of what follows it."""
+"""Speed of the fused kernel against what a user writes today and against the roofline, and of what follows it."""
 
 import json
 import math
@@ -6,6 +6,7 @@ import resource
 import subprocess
 import sys
 import time
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -16,8 +17,8 @@ from numba import njit
 import pfmap
 from pfmap import complexity, maps
 from pfmap.kernels.counting import CountTable
-from pfmap.kernels.normals import buffers
-from pfmap.kernels.vectors import LANES, normal_groups
+from pfmap.kernels.lanes import LANES
+from pfmap.kernels.normals import buffers, normal_groups
 from pfmap.sampling.fused import FusedSampler
 from pfmap.sampling.torch_engine import TorchSampler
 
@@ -121,9 +122,9 @@ def rates(net, seed, rounds, ceiling, targets):
 
 
 def flops(net):
-    """Operations of one network on all points: the first layer by subset sums, a multiplication and an addition elsewhere."""
+    """Operations of one network on all points: subset sums in the first layer, multiply and add in the others."""
     sizes = (*net.hidden, 1)
-    dense = sum(2 * a * b for a, b in zip(sizes, sizes[1:], strict=False))
+    dense = sum(2 * a * b for a, b in pairwise(sizes))
     return net.domain.n_points * (sizes[0] + dense)
 
 

@@ -256,7 +256,7 @@ def test_bits_that_need_the_band_lie_well_inside(name, seed):
 KEYS = """
 from hashlib import blake2b
 from pfmap import maps
-from pfmap.kernels import vectors
+from pfmap.kernels import lanes
 from pfmap.kernels.normals import normals
 from pfmap.sampling.fused import FusedSampler
 nets = [maps.MLP(7), maps.MLP(7, (10,), "tanh"), maps.MLP(2, (5, 5), "gelu", inputs="pm1", weights="uniform"),
@@ -264,7 +264,7 @@ nets = [maps.MLP(7), maps.MLP(7, (10,), "tanh"), maps.MLP(2, (5, 5), "gelu", inp
 hasher = blake2b(normals(7, 0, 40, 333, 0).tobytes())
 for net in nets:
     hasher.update(FusedSampler(net)(7, 5, 2000).tobytes())
-found = vectors.LANES, hasher.hexdigest()
+found = lanes.LANES, hasher.hexdigest()
 """
 
 

@@ -12,8 +12,7 @@ import pytest
 from numba import njit
 from scipy import stats
 
-from pfmap.kernels.normals import SHARERS, normals
-from pfmap.kernels.vectors import normal_groups, seed_lanes
+from pfmap.kernels.normals import SHARERS, normal_groups, normals, seed_lanes
 from tests.statistics import assert_binomial, assert_chi_square, assert_mean, seed_of
 
 DRAWS = int(float(os.environ.get("PFMAP_DRAWS", "2e8")))

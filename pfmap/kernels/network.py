@@ -12,18 +12,19 @@ import numpy as np
 from numba import float32, float64, njit, uint64
 from numpy.typing import NDArray
 
-from pfmap.kernels import vectors as v
+from pfmap.kernels import activations, tiles
+from pfmap.kernels.lanes import LANES
 from pfmap.kernels.normals import SHARERS, buffers, next_stretch, start_run
 
 RELU, LEAKY_RELU, TANH, ERF, SIGMOID, GELU, SILU, STEP, LINEAR = range(9)
 """Activation codes; maps.mlp names them in this order."""
 
-TILE = v.TILE
+TILE = tiles.TILE
 LEAD = 8
 """Floats before the parameters: a tile has at least sixteen points, so n < 4 reads weights of inputs that are not
 there."""
 
-_WIDE = v.WIDE
+_WIDE = tiles.WIDE
 
 
 @njit(nogil=True, cache=True)
@@ -96,17 +97,17 @@ def _first_layer(theta, layers, n, plus_minus, floor, tile, points, bases, h):
         base, at = bases[j], j * TILE
         if plus_minus:
             if points == 64:
-                v.first_layer_64_pm(theta, last, base, floor, h, at)
+                tiles.first_layer_64_pm(theta, last, base, floor, h, at)
             elif points == 32:
-                v.first_layer_32_pm(theta, last, base, floor, h, at)
+                tiles.first_layer_32_pm(theta, last, base, floor, h, at)
             else:
-                v.first_layer_16_pm(theta, last, base, floor, h, at)
+                tiles.first_layer_16_pm(theta, last, base, floor, h, at)
         elif points == 64:
-            v.first_layer_64(theta, last, base, floor, h, at)
+            tiles.first_layer_64(theta, last, base, floor, h, at)
         elif points == 32:
-            v.first_layer_32(theta, last, base, floor, h, at)
+            tiles.first_layer_32(theta, last, base, floor, h, at)
         else:
-            v.first_layer_16(theta, last, base, floor, h, at)
+            tiles.first_layer_16(theta, last, base, floor, h, at)
 
 
 @njit(nogil=True, cache=True)
@@ -121,13 +122,13 @@ def _shallow(theta, layers, n, plus_minus, code, bases, logits):
         at = tile << bits
         if plus_minus:
             if bits == 5:
-                v.shallow_32_pm(theta, last, stride, bases, width, floor, w, bias, logits, at)
+                tiles.shallow_32_pm(theta, last, stride, bases, width, floor, w, bias, logits, at)
             else:
-                v.shallow_16_pm(theta, last, stride, bases, width, floor, w, bias, logits, at)
+                tiles.shallow_16_pm(theta, last, stride, bases, width, floor, w, bias, logits, at)
         elif bits == 5:
-            v.shallow_32(theta, last, stride, bases, width, floor, w, bias, logits, at)
+            tiles.shallow_32(theta, last, stride, bases, width, floor, w, bias, logits, at)
         else:
-            v.shallow_16(theta, last, stride, bases, width, floor, w, bias, logits, at)
+            tiles.shallow_16(theta, last, stride, bases, width, floor, w, bias, logits, at)
 
 
 @njit(nogil=True, cache=True)
@@ -135,47 +136,47 @@ def _dense(theta, layers, depth, floor, live, n_live, h, source, target, wide):
     """One block of columns of a dense layer from h[source:] to h[target:], its rows in near-equal groups."""
     fan_in, width, w, bias = layers[depth, 0], layers[depth, 1], layers[depth, 2], layers[depth, 3]
     row = 0
-    for groups in range((width + v.MAX_ROWS - 1) // v.MAX_ROWS, 0, -1):
+    for groups in range((width + tiles.MAX_ROWS - 1) // tiles.MAX_ROWS, 0, -1):
         rows = (width - row + groups - 1) // groups
         at_w, at_b, at = w + row * fan_in, bias + row, target + row * TILE
         if wide:
             if rows == 5:
-                v.wide_5(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, h, at)
+                tiles.wide_5(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, h, at)
             elif rows == 4:
-                v.wide_4(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, h, at)
+                tiles.wide_4(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, h, at)
             elif rows == 3:
-                v.wide_3(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, h, at)
+                tiles.wide_3(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, h, at)
             elif rows == 2:
-                v.wide_2(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, h, at)
+                tiles.wide_2(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, h, at)
             else:
-                v.wide_1(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, h, at)
+                tiles.wide_1(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, h, at)
         elif rows == 5:
-            v.dense_5(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, h, at)
+            tiles.dense_5(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, h, at)
         elif rows == 4:
-            v.dense_4(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, h, at)
+            tiles.dense_4(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, h, at)
         elif rows == 3:
-            v.dense_3(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, h, at)
+            tiles.dense_3(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, h, at)
         elif rows == 2:
-            v.dense_2(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, h, at)
+            tiles.dense_2(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, h, at)
         else:
-            v.dense_1(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, h, at)
+            tiles.dense_1(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, h, at)
         row += rows
 
 
 @njit(nogil=True, cache=True)
 def _activate(code, h, start, width, points):
-    vectors = points // v.LANES
+    vectors = points // LANES
     for at in range(start, start + width * TILE, TILE):
         if code == TANH:
-            v.tanh_pass(h, at, vectors)
+            activations.tanh_pass(h, at, vectors)
         elif code == ERF:
-            v.erf_pass(h, at, vectors)
+            activations.erf_pass(h, at, vectors)
         elif code == SIGMOID:
-            v.sigmoid_pass(h, at, vectors)
+            activations.sigmoid_pass(h, at, vectors)
         elif code == GELU:
-            v.gelu_pass(h, at, vectors)
+            activations.gelu_pass(h, at, vectors)
         elif code == SILU:
-            v.silu_pass(h, at, vectors)
+            activations.silu_pass(h, at, vectors)
         elif code == LEAKY_RELU:
             for p in range(at, at + points):
                 h[p] = max(h[p], float32(0.01) * h[p])
@@ -218,22 +219,22 @@ def _forward(theta, layers, n, plus_minus, code, h, bases, live, nearest, logits
                     if not sparse:
                         n_live += 1
                     elif wide:
-                        n_live += v.alive_wide(h, source + k * TILE + column)
+                        n_live += tiles.alive_wide(h, source + k * TILE + column)
                     else:
-                        n_live += v.alive_16(h, source + k * TILE + column)
+                        n_live += tiles.alive_16(h, source + k * TILE + column)
                 _dense(theta, layers, depth, floor, live, max(n_live, 1), h, source + column, target + column, wide)
             source, target = target, source
         if last > 0:
             fan_in, w, bias = layers[last, 0], layers[last, 2], layers[last, 3]
-            rows = (fan_in + v.OUTPUT_SPLIT - 1) // v.OUTPUT_SPLIT * v.OUTPUT_SPLIT
+            rows = (fan_in + tiles.OUTPUT_SPLIT - 1) // tiles.OUTPUT_SPLIT * tiles.OUTPUT_SPLIT
             for k in range(source + fan_in * TILE, source + rows * TILE):
                 h[k] = float32(0.0)
             if points == 64:
-                v.output_64(theta, w, bias, fan_in, h, source, logits, tile * points)
+                tiles.output_64(theta, w, bias, fan_in, h, source, logits, tile * points)
             elif points == 32:
-                v.output_32(theta, w, bias, fan_in, h, source, logits, tile * points)
+                tiles.output_32(theta, w, bias, fan_in, h, source, logits, tile * points)
             else:
-                v.output_16(theta, w, bias, fan_in, h, source, logits, tile * points)
+                tiles.output_16(theta, w, bias, fan_in, h, source, logits, tile * points)
         else:
             for p in range(points):
                 logits[tile * points + p] = h[p]
@@ -246,7 +247,7 @@ def _parameters(z, scales, uniform, n, first_width, theta):
     if uniform:
         for j in range(width):
             theta[j] = z[j]
-        v.normal_odds_pass(theta, 0, (width + v.LANES - 1) // v.LANES)
+        activations.normal_odds_pass(theta, 0, (width + LANES - 1) // LANES)
         for j in range(width):
             theta[j] *= scales[j]
     else:
@@ -265,10 +266,10 @@ def _settle(theta, layers, n, plus_minus, code, origin, bands, nearest, logits, 
     relative, smallest_band, step_band = bands
     if origin:  # without biases the logit at x = 0 is exactly 0, which is no near miss
         logits[0] = logits[1]
-    n_vectors = len(logits) // v.LANES
-    band = max(smallest_band, relative * v.largest_size(logits, n_vectors))
+    n_vectors = len(logits) // LANES
+    band = max(smallest_band, relative * tiles.largest_size(logits, n_vectors))
     settled = 0
-    if code == STEP or not v.all_beyond(logits, n_vectors, band):
+    if code == STEP or not tiles.all_beyond(logits, n_vectors, band):
         for p in range(1 if origin else 0, 1 << n):
             if not abs(logits[p]) > band or (code == STEP and not nearest[p] > step_band):
                 exact = _exact_logit(theta, layers, n, plus_minus, code, p, h64, g64)
@@ -285,7 +286,7 @@ def _pack(logits, n, keys, i):
     for w in range(keys.shape[1]):
         bits = uint64(0)
         for p in range(0, min(64, len(logits)), 16):
-            bits |= v.signs(logits, 64 * w + p) << uint64(p)
+            bits |= tiles.signs(logits, 64 * w + p) << uint64(p)
         keys[i, w] = bits
     if n_points < 64:
         keys[i, 0] &= (uint64(1) << uint64(n_points)) - uint64(1)

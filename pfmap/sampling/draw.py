@@ -11,7 +11,7 @@ from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import islice
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,9 @@ from pfmap.sampling.torch_engine import TorchSampler
 from pfmap.store import RunFolder
 from pfmap.streams import check_seed
 from pfmap.tables import TruthTables
+
+if TYPE_CHECKING:
+    import torch
 
 Engine: TypeAlias = Literal["auto", "fused", "torch"]
 Sampler: TypeAlias = Callable[[int, int, int], NDArray[np.uint64]]
@@ -45,7 +48,7 @@ def draw(
     workers: int | None = None,
     batch: int | None = None,
     engine: Engine = "auto",
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
     out: str | os.PathLike[str] | None = None,
     progress: bool | None = None,
 ) -> FunctionCounts:

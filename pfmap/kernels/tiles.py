@@ -1,0 +1,298 @@
+"""Layers of a network on a tile of points, as numba intrinsics: sums in registers, one weight at a time.
+
+Arrays are one-dimensional float32 and taken as (array, offset). Points are laid out in rows of TILE floats, one row a
+neuron, entry p of a row belonging to point p of the tile.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from pfmap.kernels.lanes import (
+    FLOATS,
+    INT32,
+    INT64,
+    INTS,
+    LANES,
+    MASK,
+    Builder,
+    Value,
+    call,
+    floats,
+    fma,
+    ints,
+    larger,
+    load,
+    loop,
+    place,
+    pointer_to,
+    splat,
+    store,
+)
+
+TILE = 64
+"""Points that a layer is computed on at a time."""
+
+# A dense block keeps its sums, its inputs and, as LLVM schedules it, a weight of every row in registers: 5 x 4 vectors
+# of sums fill the 32 registers of AVX-512, 4 x 2 the 16 of anything narrower. One row more spills and halves the rate.
+WIDE, MAX_ROWS = (64, 5) if LANES == 16 else (16, 4)
+OUTPUT_SPLIT = 4
+
+
+def _subset_sums(b: Builder, last_weight: Value, base: Value, bits: int, plus_minus: bool) -> list[Value]:
+    """Base plus w x on the 2^bits points of a tile; bit q of a point is the input that stands q before the last."""
+    weight = [splat(b, b.load(b.gep(last_weight, [place(-q)]))) for q in range(bits)]
+    off = -1.0 if plus_minus else 0.0
+    in_lane = LANES.bit_length() - 1
+    total = splat(b, base)
+    for q in range(in_lane):
+        mask = ir.Constant(FLOATS, [1.0 if (lane >> q) & 1 else off for lane in range(LANES)])
+        total = fma(b, weight[q], mask, total)
+    vectors = [total]
+    for q in range(in_lane, bits):
+        on = [b.fadd(v, weight[q]) for v in vectors]
+        vectors = ([b.fsub(v, weight[q]) for v in vectors] if plus_minus else vectors) + on
+    return vectors
+
+
+def _make_first_layer(bits: int, plus_minus: bool) -> Any:
+    """Pre-activations of one neuron on the 2^bits points of a tile, bits = 4, 5 or 6, cut off at `floor`."""
+
+    @intrinsic
+    def first_layer(typing: Any, theta: Any, last_weight: Any, base: Any, floor: Any, out: Any, at: Any) -> Any:
+        signature = types.void(theta, types.int64, types.float32, types.float32, out, types.int64)
+
+        def generate(context: Any, b: Builder, sig: Any, args: Any) -> Any:
+            theta_, last, base_, floor_, out_, at_ = args
+            pointer = pointer_to(context, b, sig.args[4], out_, at_)
+            lowest = splat(b, floor_)
+            weights = pointer_to(context, b, sig.args[0], theta_, last)
+            for i, total in enumerate(_subset_sums(b, weights, base_, bits, plus_minus)):
+                store(b, larger(b, total, lowest), pointer, place(LANES * i))
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return first_layer
+
+
+def _make_shallow(bits: int, plus_minus: bool) -> Any:
+    """The logit of a network of one hidden layer on the 2^bits points of a tile, bits = 4 or 5, all in registers.
+
+    Neuron j has its last weight at theta[last_weight + j stride], its base at bases[j], and reads out at theta[w + j].
+    """
+
+    @intrinsic
+    def shallow(
+        typing: Any, theta: Any, last_weight: Any, stride: Any, bases: Any, width: Any, floor: Any, w: Any, bias: Any,
+        out: Any, at: Any,
+    ) -> Any:  # fmt: skip
+        i64 = types.int64
+        signature = types.void(theta, i64, i64, bases, i64, types.float32, i64, i64, out, i64)
+
+        def generate(context: Any, b: Builder, sig: Any, args: Any) -> Any:
+            theta_, last, stride_, bases_, width_, floor_, w_, bias_, out_, at_ = args
+            first = pointer_to(context, b, sig.args[0], theta_, last)
+            read_out = pointer_to(context, b, sig.args[0], theta_, w_)
+            base = pointer_to(context, b, sig.args[3], bases_, place(0))
+            outputs = pointer_to(context, b, sig.args[8], out_, at_)
+            lowest = splat(b, floor_)
+
+            def body(j: Value, sums: list[Value]) -> list[Value]:
+                row = b.gep(first, [b.mul(j, stride_)])
+                hidden = _subset_sums(b, row, b.load(b.gep(base, [j])), bits, plus_minus)
+                weight = splat(b, b.load(b.gep(read_out, [j])))
+                return [fma(b, weight, larger(b, h, lowest), s) for h, s in zip(hidden, sums, strict=True)]
+
+            start = splat(b, b.load(pointer_to(context, b, sig.args[0], theta_, bias_)))
+            for i, total in enumerate(loop(b, width_, [start] * ((1 << bits) // LANES), body)):
+                store(b, total, outputs, place(LANES * i))
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return shallow
+
+
+def _make_dense(rows: int, vectors: int) -> Any:
+    """`rows` neurons on `vectors` * LANES points: out = max(floor, bias + W h), sums kept in registers.
+
+    Only the n_live >= 1 inputs listed in `live` enter; the others are zero on all these points.
+    """
+
+    @intrinsic
+    def dense(
+        typing: Any, theta: Any, w: Any, bias: Any, fan_in: Any, live: Any, n_live: Any, h: Any, h_at: Any, floor: Any,
+        out: Any, at: Any,
+    ) -> Any:  # fmt: skip
+        i64 = types.int64
+        signature = types.void(theta, i64, i64, i64, live, i64, h, i64, types.float32, out, i64)
+
+        def generate(context: Any, b: Builder, sig: Any, args: Any) -> Any:
+            theta_, w_, bias_, fan_in_, live_, n_live_, h_, h_at_, floor_, out_, at_ = args
+            weights = pointer_to(context, b, sig.args[0], theta_, w_)
+            biases = pointer_to(context, b, sig.args[0], theta_, bias_)
+            living = pointer_to(context, b, sig.args[4], live_, place(0))
+            inputs = pointer_to(context, b, sig.args[6], h_, h_at_)
+            outputs = pointer_to(context, b, sig.args[9], out_, at_)
+            row = [b.gep(weights, [b.mul(place(r), fan_in_)]) for r in range(rows)]
+            sums = []
+            for r in range(rows):
+                sums += [splat(b, b.load(b.gep(biases, [place(r)])))] * vectors
+
+            def body(i: Value, sums: list[Value]) -> list[Value]:
+                k = b.load(b.gep(living, [i]))
+                start = b.mul(k, place(TILE))
+                column = [load(b, inputs, b.add(start, place(LANES * v))) for v in range(vectors)]
+                updated = []
+                for r in range(rows):
+                    weight = splat(b, b.load(b.gep(row[r], [k])))
+                    updated += [fma(b, weight, column[v], sums[r * vectors + v]) for v in range(vectors)]
+                return updated
+
+            sums = loop(b, n_live_, sums, body)
+            lowest = splat(b, floor_)
+            for r in range(rows):
+                for v in range(vectors):
+                    store(b, larger(b, sums[r * vectors + v], lowest), outputs, place(TILE * r + LANES * v))
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return dense
+
+
+def _make_output(points: int) -> Any:
+    """The one logit on `points` points, its sum cut into OUTPUT_SPLIT strands so that no addition waits for another."""
+    vectors = points // LANES
+
+    @intrinsic
+    def output(typing: Any, theta: Any, w: Any, bias: Any, fan_in: Any, h: Any, h_at: Any, out: Any, at: Any) -> Any:
+        # Rows fan_in … of h up to the next multiple of OUTPUT_SPLIT must be zero, and the weights there finite.
+        i64 = types.int64
+        signature = types.void(theta, i64, i64, i64, h, i64, out, i64)
+
+        def generate(context: Any, b: Builder, sig: Any, args: Any) -> Any:
+            theta_, w_, bias_, fan_in_, h_, h_at_, out_, at_ = args
+            weights = pointer_to(context, b, sig.args[0], theta_, w_)
+            bias_pointer = pointer_to(context, b, sig.args[0], theta_, bias_)
+            inputs = pointer_to(context, b, sig.args[4], h_, h_at_)
+            outputs = pointer_to(context, b, sig.args[6], out_, at_)
+            sums = [splat(b, b.load(bias_pointer))] * vectors + [floats(0.0)] * (vectors * (OUTPUT_SPLIT - 1))
+
+            def body(block: Value, sums: list[Value]) -> list[Value]:
+                updated = []
+                for strand in range(OUTPUT_SPLIT):
+                    k = b.add(b.mul(block, place(OUTPUT_SPLIT)), place(strand))
+                    weight = splat(b, b.load(b.gep(weights, [k])))
+                    start = b.mul(k, place(TILE))
+                    for v in range(vectors):
+                        values = load(b, inputs, b.add(start, place(LANES * v)))
+                        updated.append(fma(b, weight, values, sums[strand * vectors + v]))
+                return updated
+
+            n_blocks = b.sdiv(b.add(fan_in_, place(OUTPUT_SPLIT - 1)), place(OUTPUT_SPLIT))
+            sums = loop(b, n_blocks, sums, body)
+            for v in range(vectors):
+                total = sums[v]
+                for strand in range(1, OUTPUT_SPLIT):
+                    total = b.fadd(total, sums[strand * vectors + v])
+                store(b, total, outputs, place(LANES * v))
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return output
+
+
+def _make_alive(points: int) -> Any:
+    """Whether any of `points` floats is not zero, as int64 0 or 1."""
+
+    @intrinsic
+    def alive(typing: Any, h: Any, at: Any) -> Any:
+        signature = types.int64(h, types.int64)
+
+        def generate(context: Any, b: Builder, sig: Any, args: Any) -> Any:
+            pointer = pointer_to(context, b, sig.args[0], args[0], args[1])
+            union = load(b, pointer, place(0), INTS)
+            for start in range(LANES, points, LANES):
+                union = b.or_(union, load(b, pointer, place(start), INTS))
+            mask = b.bitcast(b.icmp_unsigned("!=", union, ints(0)), MASK)
+            return b.zext(b.icmp_unsigned("!=", mask, ir.Constant(MASK, 0)), INT64)
+
+        return signature, generate
+
+    return alive
+
+
+first_layer_16, first_layer_32, first_layer_64 = (_make_first_layer(bits, False) for bits in (4, 5, 6))
+first_layer_16_pm, first_layer_32_pm, first_layer_64_pm = (_make_first_layer(bits, True) for bits in (4, 5, 6))
+shallow_16, shallow_32 = (_make_shallow(bits, False) for bits in (4, 5))
+shallow_16_pm, shallow_32_pm = (_make_shallow(bits, True) for bits in (4, 5))
+dense_1, dense_2, dense_3, dense_4, dense_5 = (_make_dense(rows, 16 // LANES) for rows in range(1, 6))
+wide_1, wide_2, wide_3, wide_4, wide_5 = (_make_dense(rows, WIDE // LANES) for rows in range(1, 6))
+
+output_16, output_32, output_64 = (_make_output(points) for points in (16, 32, 64))
+alive_16, alive_wide = _make_alive(16), _make_alive(WIDE)
+
+
+@intrinsic
+def signs(typing: Any, logits: Any, at: Any) -> Any:
+    """Bits logit > 0 of 16 points as uint64."""
+    signature = types.uint64(logits, types.int64)
+
+    def generate(context: Any, b: Builder, sig: Any, args: Any) -> Any:
+        pointer = pointer_to(context, b, sig.args[0], args[0], args[1])
+        bits = place(0)
+        for i in range(0, 16, LANES):
+            positive = b.fcmp_ordered(">", load(b, pointer, place(i)), floats(0.0))
+            mask = b.zext(b.bitcast(positive, MASK), INT64)
+            bits = b.or_(bits, b.shl(mask, place(i)))
+        return bits
+
+    return signature, generate
+
+
+@intrinsic
+def largest_size(typing: Any, array: Any, n_vectors: Any) -> Any:
+    """The largest |array[i]| of the first n_vectors * LANES entries; NaN is passed over."""
+    signature = types.float32(array, types.int64)
+
+    def generate(context: Any, b: Builder, sig: Any, args: Any) -> Any:
+        pointer = pointer_to(context, b, sig.args[0], args[0], place(0))
+
+        def body(i: Value, carried: list[Value]) -> list[Value]:
+            return [larger(b, call(b, "fabs", load(b, pointer, b.mul(i, place(LANES)))), carried[0])]
+
+        (vector,) = loop(b, args[1], [floats(0.0)], body)
+        largest = b.extract_element(vector, ir.Constant(INT32, 0))
+        for lane in range(1, LANES):
+            x = b.extract_element(vector, ir.Constant(INT32, lane))
+            largest = b.select(b.fcmp_ordered(">", x, largest), x, largest)
+        return largest
+
+    return signature, generate
+
+
+@intrinsic
+def all_beyond(typing: Any, array: Any, n_vectors: Any, bound: Any) -> Any:
+    """Whether |array[i]| > bound for all of the first n_vectors * LANES entries; NaN is not."""
+    signature = types.boolean(array, types.int64, types.float32)
+
+    def generate(context: Any, b: Builder, sig: Any, args: Any) -> Any:
+        pointer = pointer_to(context, b, sig.args[0], args[0], place(0))
+        limit = splat(b, args[2])
+        mask_type = MASK
+
+        def body(i: Value, carried: list[Value]) -> list[Value]:
+            size = call(b, "fabs", load(b, pointer, b.mul(i, place(LANES))))
+            return [b.and_(b.bitcast(b.fcmp_ordered(">", size, limit), mask_type), carried[0])]
+
+        (mask,) = loop(b, args[1], [ir.Constant(mask_type, -1)], body)
+        return b.icmp_signed("==", mask, ir.Constant(mask_type, -1))
+
+    return signature, generate
