@@ -9,8 +9,6 @@ from networks import NETWORKS
 
 import pfmap
 from pfmap import complexity, plots
-from pfmap.bounds import fit_levin_bound
-from pfmap.prior import estimate_prior
 
 CONSTANT = {"uniform": "0.105", "Gaussian": "0.364"}
 """P of each constant function: read off the paper's figure, and sampled from the same net elsewhere."""
@@ -39,9 +37,9 @@ def main(seed, n_samples):
     for ax, (name, net) in zip(figure.subplots(1, 2), NETWORKS.items(), strict=True):
         counts = pfmap.draw(net, n_samples, seed=seed)
         pick, judge = counts.split(seed=seed)
-        prior = estimate_prior(judge, at=pick.tables)
+        prior = pfmap.estimate_prior(judge, at=pick.tables)
         lz = complexity.lempel_ziv(prior.tables)
-        bound = fit_levin_bound(prior, lz)
+        bound = pfmap.fit_levin_bound(prior, lz)
         plots.prior_against_complexity(
             prior, lz, bound=bound, ax=ax, label=rf"$C_{{LZ}}$ (words $\times$ $\log_2 N$), {name} weights"
         )
@@ -58,7 +56,7 @@ def main(seed, n_samples):
 
 def constants(judge, published):
     """Both constant functions against the published P of each."""
-    both = estimate_prior(judge, at=pfmap.TruthTables.from_ints([0, 2**128 - 1], 7))
+    both = pfmap.estimate_prior(judge, at=pfmap.TruthTables.from_ints([0, 2**128 - 1], 7))
     return {f: compare(both, i, published) for i, f in enumerate(("False", "True"))}
 
 

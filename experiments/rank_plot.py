@@ -7,7 +7,6 @@ from networks import NETWORKS
 
 import pfmap
 from pfmap import plots
-from pfmap.prior import estimate_prior
 
 RANKS = (1, 2, 3, 10, 30, 100, 300, 1000, 3000, 10_000)
 
@@ -20,7 +19,7 @@ def main(seed, n_samples):
     for ax, (name, net) in zip(figure.subplots(1, 2), NETWORKS.items(), strict=True):
         counts = pfmap.draw(net, n_samples, seed=seed)
         pick, judge = counts.split(seed=seed)
-        prior = estimate_prior(judge, at=pick.tables)
+        prior = pfmap.estimate_prior(judge, at=pick.tables)
         plots.rank(counts, ax=ax)
         plots.rank(prior, by=pick, ax=ax)
         ax.set_title(f"{name} weights", fontsize=8)
