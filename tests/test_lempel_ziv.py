@@ -1,5 +1,8 @@
 """C_LZ against slow textbook versions, published values, and its claimed maximum."""
 
+import itertools
+import math
+
 import numpy as np
 import pytest
 
@@ -118,6 +121,37 @@ def test_depends_on_the_order_of_the_inputs():
     gate = TruthTables.from_callables(lambda x: x[0] & x[1], 7)
     moved = gate.permute_inputs([1, 5, 0, 2, 3, 4, 6])
     assert complexity.lempel_ziv(gate) != complexity.lempel_ziv(moved)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4])
+def test_mean_over_all_orders_of_few_inputs(n):
+    tables = structured(n, generator(0, f"lempel-ziv-orders-{n}"))
+    orders = list(itertools.permutations(range(n)))
+    expected = np.mean([slow_measure(textbook, tables.permute_inputs(o).strings()) for o in orders], axis=0)
+    np.testing.assert_allclose(complexity.lempel_ziv_over_orders(tables), expected, rtol=1e-14)
+    every_order = [complexity.lempel_ziv_over_orders(tables.permute_inputs(o)) for o in orders]
+    np.testing.assert_allclose(every_order, np.broadcast_to(expected, (len(orders), len(tables))), rtol=1e-14)
+
+
+def test_mean_over_some_orders_is_near_that_over_all():
+    """At n = 5 all 120 orders are near: 24 of them without replacement, 5 standard errors."""
+    tables = TruthTables.from_bits(generator(0, "lempel-ziv-orders").random((40, 32)) < 0.5)
+    all_orders = np.array([complexity.lempel_ziv(tables.permute_inputs(o)) for o in itertools.permutations(range(5))])
+    error = all_orders.std(axis=0, ddof=1) * np.sqrt((1 - 24 / 120) / 24)
+    gap = np.abs(complexity.lempel_ziv_over_orders(tables) - all_orders.mean(axis=0))
+    assert np.all(gap <= 5 * error)
+    first_order = np.abs(complexity.lempel_ziv(tables) - all_orders.mean(axis=0))
+    assert np.any(first_order > 5 * error)
+
+
+@pytest.mark.parametrize("n", range(1, 11))
+def test_input_orders_are_different_and_fixed(n):
+    from pfmap.complexity.lempel_ziv import _input_orders
+
+    orders = [tuple(order) for order in _input_orders(n)]
+    assert len(set(orders)) == len(orders) == (math.factorial(n) if n <= 4 else 24)
+    assert all(sorted(order) == list(range(n)) for order in orders)
+    assert orders == [tuple(order) for order in _input_orders(n)]
 
 
 def test_mean_of_random_strings_and_a_dropped_symbol(rng):

@@ -9,6 +9,7 @@ import pytest
 from pfmap import InvalidInput, TruthTables, complexity
 from pfmap.complexity import ComplexityMeasure
 from pfmap.streams import generator
+from pfmap.symmetry import canonicalize
 from pfmap.tables import MAX_INPUTS
 
 
@@ -44,7 +45,15 @@ def test_every_measure_of_every_file_is_public(measure):
 
 
 def within(measure, *sizes):
-    return [n for n in sizes if n <= measure.max_inputs]
+    """Those of the sizes that the measure answers for, or else its smallest two."""
+    return [n for n in sizes if measure.min_inputs <= n <= measure.max_inputs] or [
+        measure.min_inputs,
+        measure.min_inputs + 1,
+    ]
+
+
+def all_or_some(measure, n):
+    return every_function(n) if measure.min_inputs <= n else some_functions(measure.min_inputs)
 
 
 def test_one_finite_value_a_function(measure):
@@ -52,26 +61,36 @@ def test_one_finite_value_a_function(measure):
         values = measure(some_functions(n))
         assert (values.dtype, values.shape) == (np.float64, (300,))
         assert np.all(np.isfinite(values) & (values >= 0))
-    assert measure(some_functions(3)[:0]).shape == (0,)
+    assert measure(some_functions(within(measure, 3)[0])[:0]).shape == (0,)
 
 
 def test_the_value_is_the_function_s_alone(measure):
-    tables, order = some_functions(min(5, measure.max_inputs)), generator(0, "order").permutation(300)
+    tables, order = some_functions(within(measure, 4, 5)[-1]), generator(0, "order").permutation(300)
     np.testing.assert_array_equal(measure(tables)[order], measure(tables[order]))
 
 
 def test_constants_are_simplest(measure):
-    values = measure(every_function(3))
-    assert values[0] == values.min()
+    tables = all_or_some(measure, 3)
+    constant = TruthTables.from_ints([0], tables.n_inputs)
+    assert measure(constant) <= measure(tables).min()
 
 
 @pytest.mark.parametrize("symmetry", SYMMETRIES)
 def test_invariances_are_exactly_those_claimed(measure, symmetry):
     kept = all(
         np.array_equal(measure(tables), measure(SYMMETRIES[symmetry](tables)))
-        for tables in [every_function(2), every_function(3), *map(some_functions, within(measure, 4, 5, 7))]
+        for tables in [all_or_some(measure, 2), all_or_some(measure, 3), *map(some_functions, within(measure, 4, 5, 7))]
     )
     assert kept == (symmetry in measure.invariance)
+
+
+def test_one_value_an_orbit(measure):
+    """Every table against the canonical one under all the symmetries that the measure claims."""
+    for n in within(measure, 3, 5, 7):
+        if n <= 7:
+            tables = some_functions(n)
+            canonical = canonicalize(tables, group=measure.invariance).representatives
+            np.testing.assert_array_equal(measure(tables), measure(canonical))
 
 
 def test_code_lengths_obey_kraft(measure):
@@ -96,3 +115,6 @@ def test_beyond_its_range_it_names_an_alternative(measure):
     if measure.max_inputs < MAX_INPUTS:
         with pytest.raises(InvalidInput, match=f"{measure.name} .* at most {measure.max_inputs}; use "):
             measure(some_functions(measure.max_inputs + 1, 1))
+    if measure.min_inputs > 1:
+        with pytest.raises(InvalidInput, match=rf"{measure.name} .* at least {measure.min_inputs}; use "):
+            measure(some_functions(measure.min_inputs - 1, 1))

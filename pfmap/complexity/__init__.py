@@ -15,9 +15,11 @@ from pfmap.complexity.circuits import (
     formula_size,
     minimal_circuit,
 )
+from pfmap.complexity.compression import zstd_length
 from pfmap.complexity.counting import distance_to_constant, entropy, type_code
 from pfmap.complexity.decision import decision_tree_depth, decision_tree_mixture, decision_tree_size
-from pfmap.complexity.lempel_ziv import lempel_ziv, lempel_ziv_truncated, max_lempel_ziv
+from pfmap.complexity.formulas import greedy_dnf_literals, greedy_dnf_terms, minimal_dnf, prime_implicants
+from pfmap.complexity.lempel_ziv import lempel_ziv, lempel_ziv_over_orders, lempel_ziv_truncated, max_lempel_ziv
 from pfmap.complexity.locality import (
     average_sensitivity,
     block_sensitivity,
@@ -61,14 +63,20 @@ __all__ = [
     "fourier_l1_norm",
     "fourier_sparsity",
     "generalization_complexity",
+    "greedy_dnf_literals",
+    "greedy_dnf_terms",
     "lempel_ziv",
+    "lempel_ziv_over_orders",
     "lempel_ziv_truncated",
     "max_lempel_ziv",
     "max_sensitivity",
     "measure",
     "minimal_circuit",
+    "minimal_dnf",
     "noise_sensitivity",
+    "prime_implicants",
     "robdd_size",
     "total_influence",
     "type_code",
+    "zstd_length",
 ]

@@ -29,7 +29,8 @@ class ComplexityMeasure(Protocol):
         invariance: every symmetry that leaves K of every function as it is.
         is_code_length: whether K is the length in bits of a uniquely decodable code, so that the sum of 2^-K over all
             functions of a domain is at most 1.
-        max_inputs: the largest n of Cube(n) that the measure answers for; beyond, it raises InvalidInput.
+        min_inputs: the smallest n of Cube(n) that the measure answers for; below, it raises InvalidInput.
+        max_inputs: the largest; above, it raises InvalidInput too.
     """
 
     @property
@@ -40,6 +41,8 @@ class ComplexityMeasure(Protocol):
     def invariance(self) -> frozenset[Symmetry]: ...  # noqa: D102
     @property
     def is_code_length(self) -> bool: ...  # noqa: D102
+    @property
+    def min_inputs(self) -> int: ...  # noqa: D102
     @property
     def max_inputs(self) -> int: ...  # noqa: D102
 
@@ -54,6 +57,7 @@ class _Measured:
     unit: str
     invariance: frozenset[Symmetry]
     is_code_length: bool
+    min_inputs: int
     max_inputs: int
     instead: str
     __wrapped__: Callable[[TruthTables], Values]
@@ -72,10 +76,11 @@ class _Measured:
                 f"{self.name} came with a {type(tables).__name__}; it needs TruthTables, such as prior.tables or "
                 'TruthTables.from_strings(["0110"])'
             )
-        if isinstance(tables.domain, Cube) and tables.n_inputs > self.max_inputs:
+        if isinstance(tables.domain, Cube) and not self.min_inputs <= tables.n_inputs <= self.max_inputs:
+            limit = f"most {self.max_inputs}" if tables.n_inputs > self.max_inputs else f"least {self.min_inputs}"
             raise InvalidInput(
-                f"{self.name} came with functions of {tables.n_inputs} inputs; it answers for at most "
-                f"{self.max_inputs}; use {self.instead}"
+                f"{self.name} came with functions of {tables.n_inputs} inputs; it answers for at {limit}; "
+                f"use {self.instead}"
             )
         return self.__wrapped__(tables)
 
@@ -85,15 +90,18 @@ def measure(
     unit: str,
     invariance: Set[Symmetry],
     is_code_length: bool,
+    min_inputs: int = 1,
     max_inputs: int = MAX_INPUTS,
     instead: str = "complexity.lempel_ziv, which answers for any number of inputs",
 ) -> Callable[[Callable[[TruthTables], Values]], ComplexityMeasure]:
     """Make a ComplexityMeasure of a function from tables to float64[size]; its name is the function's.
 
-    `instead` ends the error of a measure asked beyond `max_inputs`: what to use there.
+    `instead` ends the error of a measure asked outside `min_inputs` to `max_inputs`: what to use there.
     """
 
     def decorate(function: Callable[[TruthTables], Values]) -> ComplexityMeasure:
-        return _Measured(function.__name__, unit, frozenset(invariance), is_code_length, max_inputs, instead, function)
+        return _Measured(
+            function.__name__, unit, frozenset(invariance), is_code_length, min_inputs, max_inputs, instead, function
+        )
 
     return decorate
