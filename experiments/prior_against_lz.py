@@ -1,7 +1,5 @@
 """P(f) against Lempel-Ziv complexity for 7-40-40-1 ReLU networks: arXiv 1805.08522's figure and a Gaussian twin."""
 
-from decimal import Decimal
-
 import numpy as np
 from harness import run
 from matplotlib.figure import Figure
@@ -10,23 +8,23 @@ from networks import NETWORKS
 import pfmap
 from pfmap import complexity, plots
 
-CONSTANT = {"uniform": "0.105", "Gaussian": "0.364"}
+CONSTANT = {"uniform": 0.105, "Gaussian": 0.364}
 """P of each constant function: read off the paper's figure, and sampled from the same net elsewhere."""
 
 HIGHEST_P = {
-    17.5: "6.9e-4",
-    21.0: "5.3e-4",
-    24.5: "5.6e-4",
-    28.0: "7.8e-5",
-    35.0: "1.0e-5",
-    45.5: "1.65e-6",
-    56.0: "1.9e-7",
-    66.5: "4e-8",
+    17.5: 6.9e-4,
+    21.0: 5.3e-4,
+    24.5: 5.6e-4,
+    28.0: 7.8e-5,
+    35.0: 1.0e-5,
+    45.5: 1.65e-6,
+    56.0: 1.9e-7,
+    66.5: 4e-8,
 }
 """Highest frequency among 1e8 samples of the uniform net at each C_LZ, read off the same figure."""
 
 READ_OFF = 0.03
-"""Relative error of reading a value off the figure; on top comes the rounding to the digits quoted."""
+"""Relative error of reading a value off the figure."""
 
 
 def main(seed, n_samples):
@@ -46,7 +44,10 @@ def main(seed, n_samples):
         numbers[name] = {
             "functions_seen": len(counts),
             "unseen_mass": interval(2.0**prior.unseen.log2_p, 2.0**prior.unseen.log2_low, 2.0**prior.unseen.log2_high),
-            "fit": {"a": bound.a, "b": bound.b},
+            "fit": {
+                "a": {"value": bound.a, "low": bound.a_low, "high": bound.a_high},
+                "b": {"value": bound.b, "low": bound.b_low, "high": bound.b_high},
+            },
             "constants": constants(judge, CONSTANT[name]),
         }
         if name == "uniform":
@@ -76,20 +77,19 @@ def highest(counts, prior, lz):
 
 
 def compare(prior, i, published):
-    """One published value, with its errors of reading and rounding, against one function's interval.
+    """One published value, with its error of reading, against one function's interval.
 
     "agrees" is null where the judging half holds no such function: its upper limit says nothing for or against.
     """
-    value, rounding = float(published), 0.5 * 10.0 ** Decimal(published).as_tuple().exponent
-    least, most = (value - rounding) / (1 + READ_OFF), (value + rounding) * (1 + READ_OFF)
+    least, most = published * (1 - READ_OFF), published * (1 + READ_OFF)
     low, high = 2.0 ** prior.log2_low[i], 2.0 ** prior.log2_high[i]
     return {
-        "published": value,
+        "published": published,
         "published_from": least,
         "published_to": most,
         **interval(2.0 ** prior.log2_p[i], low, high),
         "count": prior.counts[i],
-        "ratio": 2.0 ** prior.log2_p[i] / value,
+        "ratio": 2.0 ** prior.log2_p[i] / published,
         "agrees": bool(low <= most and least <= high) if prior.counts[i] else None,
     }
 

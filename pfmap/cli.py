@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -47,6 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         command, bound, _ = app.parse_args(arguments, print_error=True, exit_on_error=False)
         command(*bound.args, **bound.kwargs)
+        sys.stdout.flush()
+    except BrokenPipeError:  # who reads, `head` for one, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except CycloptsError:
         return 2
     except PfmapError as error:

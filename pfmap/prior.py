@@ -12,10 +12,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import betainccinv, betaincinv, ndtri
 
 from pfmap.counts import FunctionCounts
 from pfmap.errors import InvalidInput
@@ -162,7 +162,7 @@ def estimate_unseen(counts: FunctionCounts, *, confidence: float = 0.95) -> Unse
         >>> estimate_unseen(counts).log2_p
         -3.0
     """
-    z = float(ndtri(0.5 + check_confidence(confidence) / 2))
+    z = NormalDist().inv_cdf(0.5 + check_confidence(confidence) / 2)
     f1, f2 = (int(np.count_nonzero(counts.counts == j)) for j in (1, 2))
     centre, reach = f1 + z * z / 2, z * math.sqrt(f1 + 2 * f2 + z * z / 4)
     ends = np.clip(np.array([f1, centre - reach, centre + reach]) / counts.n_samples, 0.0, 1.0)
@@ -182,6 +182,7 @@ def lower_limit(counts: NDArray[np.int64], n_samples: int, alpha: ArrayLike) -> 
         >>> lower_limit(np.array([0, 5]), 10, 0.025)
         array([       -inf, -2.41822627])
     """
+    from scipy.special import betaincinv
 
     def limit(k: NDArray[np.int64], alpha: NDArray[np.float64]) -> NDArray[np.float64]:
         # k = 0 has the limit 0, which betaincinv(0, …) does not know.
@@ -201,6 +202,7 @@ def upper_limit(counts: NDArray[np.int64], n_samples: int, alpha: ArrayLike) -> 
         >>> upper_limit(np.array([0, 5]), 10, 0.025)
         array([-1.69667113, -0.29882541])
     """
+    from scipy.special import betainccinv
 
     def limit(k: NDArray[np.int64], alpha: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.where(k == n_samples, 1.0, betainccinv(k + 1, np.maximum(n_samples - k, 1), alpha))

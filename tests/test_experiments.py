@@ -64,10 +64,10 @@ def test_every_published_value_is_compared(experiment, tmp_path, seed):
     script = experiment("prior_against_lz")
     for net, published in script.CONSTANT.items():
         for found in numbers[net]["constants"].values():
-            assert found["published"] == float(published)
+            assert found["published"] == published
             assert stats.binom.sf(found["count"] - 1, 10_000, found["published_to"]) >= LEVEL / 8
             assert stats.binom.cdf(found["count"], 10_000, found["published_from"]) >= LEVEL / 8
-            assert stats.binom.cdf(found["count"], 10_000, 1.3 * float(published)) < LEVEL / 8
+            assert stats.binom.cdf(found["count"], 10_000, 1.3 * published) < LEVEL / 8
     assert set(numbers["uniform"]["highest_P_by_complexity"]) == {str(K) for K in script.HIGHEST_P}
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import entr, gammaln
-
 from pfmap.complexity.protocol import EVERY_SYMMETRY, Values, measure
 from pfmap.tables import TruthTables
 
@@ -31,6 +29,8 @@ def entropy(tables: TruthTables) -> Values:
         >>> entropy(TruthTables.from_strings(["0000", "0001", "0110"])).round(4)
         array([0.    , 0.8113, 1.    ])
     """
+    from scipy.special import entr
+
     m = tables.domain.n_points
     ones = np.arange(m + 1)
     p = np.minimum(ones, m - ones) / m
@@ -83,6 +83,8 @@ def type_code(tables: TruthTables) -> Values:
         >>> type_code(TruthTables.from_strings(["0000", "0001", "0110"])).round(4)
         array([2.3219, 4.3219, 4.9069])
     """
+    from scipy.special import gammaln
+
     m = tables.domain.n_points
     ones = np.arange(m + 1)
     log_choose = gammaln(m + 1) - (gammaln(ones + 1) + gammaln(m - ones + 1))
