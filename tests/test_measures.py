@@ -32,6 +32,10 @@ def every_function(n):
     return TruthTables.from_ints(range(1 << (1 << n)), n)
 
 
+SIZES = {"threshold_degree": 12}
+"""How many functions are asked of measures that take milliseconds each; of others, 300."""
+
+
 def some_functions(n, size=300):
     rng = generator(0, f"measures-{n}")
     return TruthTables.from_bits(rng.random((size, 1 << n)) < rng.random((size, 1)))
@@ -56,16 +60,22 @@ def all_or_some(measure, n):
     return every_function(n) if measure.min_inputs <= n else some_functions(measure.min_inputs)
 
 
+def few_or_many(measure, n):
+    return some_functions(n, SIZES.get(measure.name, 300))
+
+
 def test_one_finite_value_a_function(measure):
     for n in within(measure, 1, 2, 4, 7):
-        values = measure(some_functions(n))
-        assert (values.dtype, values.shape) == (np.float64, (300,))
+        tables = few_or_many(measure, n)
+        values = measure(tables)
+        assert (values.dtype, values.shape) == (np.float64, (len(tables),))
         assert np.all(np.isfinite(values) & (values >= 0))
     assert measure(some_functions(within(measure, 3)[0])[:0]).shape == (0,)
 
 
 def test_the_value_is_the_function_s_alone(measure):
-    tables, order = some_functions(within(measure, 4, 5)[-1]), generator(0, "order").permutation(300)
+    tables = few_or_many(measure, within(measure, 4, 5)[-1])
+    order = generator(0, "order").permutation(len(tables))
     np.testing.assert_array_equal(measure(tables)[order], measure(tables[order]))
 
 
@@ -79,7 +89,11 @@ def test_constants_are_simplest(measure):
 def test_invariances_are_exactly_those_claimed(measure, symmetry):
     kept = all(
         np.array_equal(measure(tables), measure(SYMMETRIES[symmetry](tables)))
-        for tables in [all_or_some(measure, 2), all_or_some(measure, 3), *map(some_functions, within(measure, 4, 5, 7))]
+        for tables in [
+            all_or_some(measure, 2),
+            all_or_some(measure, 3),
+            *(few_or_many(measure, n) for n in within(measure, 4, 5, 7)),
+        ]
     )
     assert kept == (symmetry in measure.invariance)
 
@@ -88,7 +102,7 @@ def test_one_value_an_orbit(measure):
     """Every table against the canonical one under all the symmetries that the measure claims."""
     for n in within(measure, 3, 5, 7):
         if n <= 7:
-            tables = some_functions(n)
+            tables = few_or_many(measure, n)
             canonical = canonicalize(tables, group=measure.invariance).representatives
             np.testing.assert_array_equal(measure(tables), measure(canonical))
 

@@ -38,6 +38,7 @@ from pfmap.complexity.spectrum import (
     noise_sensitivity,
     total_influence,
 )
+from pfmap.complexity.threshold import threshold_degree
 
 __all__ = [
     "ComplexityMeasure",
@@ -76,6 +77,7 @@ __all__ = [
     "noise_sensitivity",
     "prime_implicants",
     "robdd_size",
+    "threshold_degree",
     "total_influence",
     "type_code",
     "zstd_length",
