@@ -80,7 +80,7 @@ def _known_measure(type_: Any, name: str) -> None:
 
 MEASURES = {
     name: measure
-    for name, measure in vars(complexity).items()
+    for name, measure in sorted(vars(complexity).items())
     if isinstance(measure, complexity.ComplexityMeasure) and not isinstance(measure, type)
 }
 

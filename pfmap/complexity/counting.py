@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from pfmap.complexity.protocol import EVERY_SYMMETRY, Values, measure
 from pfmap.tables import TruthTables
 
