@@ -74,10 +74,15 @@ def canonicalize(tables: TruthTables, *, group: Collection[Symmetry] = NPN) -> C
         >>> canonicalize(gates, group={"input_permutations"}).automorphisms
         array([2, 2, 2, 2])
     """
+    if not isinstance(tables, TruthTables):
+        raise InvalidInput(
+            f"canonicalize came with a {type(tables).__name__}; it needs TruthTables, such as counts.tables or "
+            'TruthTables.from_strings(["0110"])'
+        )
     known: tuple[Symmetry, ...] = get_args(Symmetry)
-    asked = {group} if isinstance(group, str) else set(group)
-    if not asked <= set(known):
-        raise InvalidInput(f"group holds {sorted(map(str, asked))}; choose from {', '.join(known)}")
+    asked = list(group) if isinstance(group, Collection) and not isinstance(group, str) else [group]
+    if any(symmetry not in known for symmetry in asked):
+        raise InvalidInput(f"group is {group!r}; it needs a set of symmetries, any of {', '.join(known)}")
     chosen = frozenset(symmetry for symmetry in known if symmetry in asked)
     n = tables.n_inputs
     if n > MAX_INPUTS:

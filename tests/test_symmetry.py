@@ -178,10 +178,16 @@ def test_one_symmetry_by_name_and_the_type_that_measures_use():
     assert complexity.protocol.Symmetry is symmetry.Symmetry
 
 
-@pytest.mark.parametrize("group", ["NPN", {"permutations"}, {1}])
+@pytest.mark.parametrize("group", ["NPN", {"permutations"}, {1}, None, 3, [["complement"]]])
 def test_other_groups_are_refused(group):
-    with pytest.raises(InvalidInput, match="choose from complement, reversal, input_flips, input_permutations"):
+    with pytest.raises(InvalidInput, match="any of complement, reversal, input_flips, input_permutations"):
         canonicalize(every_function(2), group=group)
+
+
+@pytest.mark.parametrize("wrong", ["0110", ["0110"], np.zeros((1, 1), np.uint8), None])
+def test_other_things_than_tables_are_refused(wrong):
+    with pytest.raises(InvalidInput, match="needs TruthTables"):
+        canonicalize(wrong)
 
 
 def test_more_inputs_and_points_are_refused():

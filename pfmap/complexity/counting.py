@@ -53,7 +53,7 @@ def distance_to_constant(tables: TruthTables) -> Values:
         float64[size], in entries, 0 to m / 2.
 
     Error: exact. Cost: O(2^n / 8); 20e6 functions/s at n = 7 on one core. Source: O'Donnell 2014, Analysis of Boolean
-    Functions, section 1.5: the distance to the constants.
+    Functions, section 1.4: the distance to the constants.
 
     Example:
         >>> distance_to_constant(TruthTables.from_strings(["0000", "0001", "0110", "1111"]))

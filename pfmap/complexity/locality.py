@@ -54,7 +54,7 @@ def max_sensitivity(tables: TruthTables) -> Values:
         IncompatibleTables: tables on a list of points, which has no inputs.
 
     Error: exact. Cost: O(n 2^n / 64); 30e6 functions/s at n = 7 on one core. Source: Cook, Dwork, Reischuk 1986,
-    SIAM J. Comput. 15:87; Buhrman and de Wolf 2002, Theor. Comput. Sci. 288:21, section 3.
+    SIAM J. Comput. 15:87; Buhrman and de Wolf 2002, Theor. Comput. Sci. 288:21.
 
     Example:
         >>> max_sensitivity(TruthTables.from_strings(["0000", "0001", "0110", "0011"]))
@@ -140,7 +140,7 @@ def certificate_complexity(tables: TruthTables) -> Values:
         IncompatibleTables: tables on a list of points, which has no inputs.
 
     Error: exact. Cost: O(4^n / 64); 600,000 functions/s at n = 7 on one core. Source: Buhrman and de Wolf 2002, Theor.
-    Comput. Sci. 288:21, definition 2.
+    Comput. Sci. 288:21.
 
     Example:
         >>> certificate_complexity(TruthTables.from_strings(["0000", "0001", "0110", "0011"]))

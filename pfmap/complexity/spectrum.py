@@ -79,8 +79,8 @@ def fourier_sparsity(tables: TruthTables) -> Values:
         InvalidInput: more than 14 inputs.
         IncompatibleTables: tables on a list of points, which has no inputs.
 
-    Error: exact. Cost: O(n 2^n); 10e6 functions/s at n = 7 on one core. Source: O'Donnell 2014, Analysis of Boolean
-    Functions, section 3.1.
+    Error: exact. Cost: O(n 2^n); 10e6 functions/s at n = 7 on one core. Source: Gopalan, O'Donnell, Servedio,
+    Shpilka, Wimmer 2011, SIAM J. Comput. 40:1075.
 
     Example:
         >>> fourier_sparsity(TruthTables.from_strings(["0000", "0001", "0110"]))

@@ -141,14 +141,14 @@ def _swap(low, high, i, j):
     return low, high ^ moved ^ (moved << shift)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True)
 def _ones_where(low, high, k):
     if k == 6:
         return popcount(high)
     return popcount(low & SET[k]) + popcount(high & SET[k])
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True)
 def _ones_where_both(low, high, i, j):
     if i == 6:
         return popcount(high & SET[j])
