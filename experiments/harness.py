@@ -32,20 +32,23 @@ def run(
     parser = argparse.ArgumentParser(prog=script.name, description=main.__doc__)
     parser.add_argument("--quick", action="store_true", help=f"{dict(quick)} instead of {dict(full)}")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=FIGURES, help="folder of NAME.png and NAME.json")
+    parser.add_argument("--out", type=Path, help="folder to write into; figures, or figures/quick if --quick")
     chosen = parser.parse_args(arguments)
-    if not chosen.out.is_dir():
-        parser.error(f"--out {chosen.out} is no folder; make it first")
+    out = chosen.out or (FIGURES / "quick" if chosen.quick else FIGURES)
+    if chosen.out is None:
+        out.mkdir(exist_ok=True)
+    elif not out.is_dir():
+        parser.error(f"--out {out} is no folder; make it first")
 
     sizes = dict(quick if chosen.quick else full)
     start = time.perf_counter()
     figure, numbers, *measured = main(chosen.seed, **sizes)
-    picture = plots.save(figure, chosen.out / f"{script.stem}.png")
+    picture = plots.save(figure, out / f"{script.stem}.png")
     record = {"numbers": numbers, "sizes": sizes, "seed": chosen.seed, "run": about_this_run(start)}
     if measured:
         record["run"]["measured"] = measured[0]
     text = json.dumps(record, indent=1, allow_nan=False, ensure_ascii=False, default=_plain)
-    (chosen.out / f"{script.stem}.json").write_text(text + "\n", encoding="utf-8")
+    (out / f"{script.stem}.json").write_text(text + "\n", encoding="utf-8")
     print(f"{picture} and .json, after {record['run']['seconds']} s")
     return picture
 

@@ -20,10 +20,6 @@ RELU, LEAKY_RELU, TANH, ERF, SIGMOID, GELU, SILU, STEP, LINEAR = range(9)
 """Activation codes; maps.mlp names them in this order."""
 
 TILE = tiles.TILE
-LEAD = 8
-"""Floats before the parameters: a tile has at least sixteen points, so n < 4 reads weights of inputs that are not
-there."""
-
 _WIDE = tiles.WIDE
 
 
@@ -222,6 +218,7 @@ def _forward(theta, layers, n, plus_minus, code, h, bases, live, nearest, logits
                         n_live += tiles.alive_wide(h, source + k * TILE + column)
                     else:
                         n_live += tiles.alive_16(h, source + k * TILE + column)
+                # Where none is live, the one that stands in live[0] is zero on the block.
                 _dense(theta, layers, depth, floor, live, max(n_live, 1), h, source + column, target + column, wide)
             source, target = target, source
         if last > 0:

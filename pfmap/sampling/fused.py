@@ -83,13 +83,13 @@ class FusedSampler:
         self._n_words = -(-net.domain.n_points // 64)
         self._layers = np.array([(x.fan_in, x.fan_out, x.weights_at, x.biases_at) for x in net.layers], np.int64)
         self._scales = net.scales()
-        odd_at_origin = net.activation != "sigmoid"  # phi(0) = 0 for every other activation
+        zero_at_origin = net.activation != "sigmoid"  # phi(0) = 0 for every other activation
         self._settings = (
             net.n_inputs,
             int(net.inputs == "pm1"),
             ACTIVATIONS.index(net.activation),
             int(net.weights == "uniform"),
-            int(net.inputs == "01" and net.sigma_b == 0 and odd_at_origin),
+            int(net.inputs == "01" and net.sigma_b == 0 and zero_at_origin),
         )
         self._bands = (bands.relative, bands.smallest, bands.step)
 
