@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 from cyclopts import App, CycloptsError, Parameter
 
 from pfmap import complexity
-from pfmap.errors import InvalidInput, PfmapError, StoreError
+from pfmap.errors import InvalidInput, PfmapError, StoreError, TooFewSamples
 from pfmap.maps.mlp import MLP, Activation, BiasScaling, Inputs, Weights
 
 if TYPE_CHECKING:
@@ -331,10 +331,14 @@ def plot(
         plots.rank(estimate, by=pick, ax=ax)
     else:
         K = MEASURES[measure](estimate.tables)
+        try:
+            bound = fit_levin_bound(estimate, K) if fit else None
+        except TooFewSamples as error:
+            raise TooFewSamples(f"{error}, or draw no line: --no-fit", error.estimate) from None
         plots.prior_against_complexity(
             estimate,
             K,
-            bound=fit_levin_bound(estimate, K) if fit else None,
+            bound=bound,
             ax=ax,
             label=f"{measure} ({MEASURES[measure].unit})",
         )
