@@ -12,9 +12,11 @@ from pfmap.errors import CorruptStore, IncompatibleTables, InvalidInput, PfmapEr
 from pfmap.prior import PriorEstimate, UnseenMass, estimate_prior, estimate_unseen
 from pfmap.sampling import draw
 from pfmap.store import load_counts, save_counts
+from pfmap.symmetry import CanonicalTables, canonicalize
 from pfmap.tables import Cube, Points, TruthTables, concatenate
 
 __all__ = [
+    "CanonicalTables",
     "CorruptStore",
     "Cube",
     "Exceedance",
@@ -31,6 +33,7 @@ __all__ = [
     "UnseenMass",
     "a_priori_levin_bound",
     "above",
+    "canonicalize",
     "complexity",
     "concatenate",
     "draw",

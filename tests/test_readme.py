@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from pfmap import complexity
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -49,6 +51,17 @@ def test_exactness_is_what_was_measured():
     numbers = measured()["numbers"]
     assert numbers["networks_that_differ"] == 0
     assert f"over {numbers['networks_compared_with_logits']:,} networks" in README
+
+
+def test_the_table_of_measures_is_what_they_say_of_themselves():
+    measures = [m for m in vars(complexity).values() if isinstance(m, complexity.ComplexityMeasure)]
+    lines = set()
+    for measure in (m for m in measures if not isinstance(m, type)):
+        kept = ", ".join(sorted(symmetry.replace("_", " ") for symmetry in measure.invariance)) or "nothing"
+        coded = "yes" if measure.is_code_length else "no"
+        inputs = f"{measure.min_inputs} to {measure.max_inputs}"
+        lines.add(f"| `{measure.name}` | {measure.unit} | {coded} | {kept} | {inputs} |")
+    assert lines == {line for line in README.splitlines() if line.startswith("| `") and line.count("|") == 6}
 
 
 @pytest.mark.parametrize("path", re.findall(r"\]\((figures/[^)]+)\)", README))

@@ -38,7 +38,7 @@ def fourier_degree(tables: TruthTables) -> Values:
     return walsh_summary(tables.words(), tables.n_inputs, DEGREE).astype(np.float64)
 
 
-@measure(unit="sum of |coefficients|", invariance=EVERY_SYMMETRY, is_code_length=False, max_inputs=MAX_INPUTS)
+@measure(unit="sum of absolute coefficients", invariance=EVERY_SYMMETRY, is_code_length=False, max_inputs=MAX_INPUTS)
 def fourier_l1_norm(tables: TruthTables) -> Values:
     """Spectral norm: the sum over S of |F̂(S)|.
 
