@@ -78,7 +78,7 @@ def draw(
         CorruptStore: a block in `out` is damaged or foreign; it is named and not merged.
 
     Error: each function is that of the float64 logits of its float32 parameters (see sampling/fused.py for float32).
-    Cost: 7-40-40-1 ReLU some 1.5e5 samples a second and core with AVX2; figures/throughput.json.
+    Cost: some 1.3e5 samples a second and core of 7-40-40-1 ReLU with AVX2; figures/throughput.json has more.
 
     Example:
         >>> from pfmap import maps
