@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, ThreadPoolExecutor, wait
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -181,13 +181,20 @@ def _finished_and_new_blocks(
 
 
 def _provenance(pfm: ParameterFunctionMap, seed: int, n_samples: int, engine: str, device: str) -> dict[str, Any]:
-    versions = {name: version(name) for name in ("pfmap", "numpy", "numba", "torch")}
+    versions = {name: _version(name) for name in ("pfmap", "numpy", "numba", "torch")}
     samples = {"seed": seed, "stream": STREAM, "start": 0, "stop": n_samples}
     try:
         spec = json.loads(json.dumps(dict(pfm.spec)))
     except (TypeError, ValueError) as error:
         raise InvalidInput(f"the map's spec is no JSON ({error}); use strings, numbers, lists and dicts") from None
     return {"map": spec, "draws": [{**samples, "engine": engine, "device": device, "versions": versions}]}
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:  # a source tree on the path
+        return "unknown"
 
 
 def _choose_engine(pfm: ParameterFunctionMap, engine: Engine, device: str) -> tuple[Sampler, Engine]:
