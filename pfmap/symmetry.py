@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pfmap.errors import InvalidInput
 from pfmap.kernels.canonical import MAX_INPUTS, canonical_tables
-from pfmap.tables import Cube, TruthTables
+from pfmap.tables import Cube, TruthTables, require_tables
 
 Symmetry: TypeAlias = Literal["complement", "reversal", "input_flips", "input_permutations"]
 """f -> 1 - f; all inputs negated at once, which reads the table backward; any inputs negated; inputs reordered."""
@@ -74,11 +74,7 @@ def canonicalize(tables: TruthTables, *, group: Collection[Symmetry] = NPN) -> C
         >>> canonicalize(gates, group={"input_permutations"}).automorphisms
         array([2, 2, 2, 2])
     """
-    if not isinstance(tables, TruthTables):
-        raise InvalidInput(
-            f"canonicalize came with a {type(tables).__name__}; it needs TruthTables, such as counts.tables or "
-            'TruthTables.from_strings(["0110"])'
-        )
+    require_tables("canonicalize", tables)
     known: tuple[Symmetry, ...] = get_args(Symmetry)
     asked = list(group) if isinstance(group, Collection) and not isinstance(group, str) else [group]
     if any(symmetry not in known for symmetry in asked):

@@ -317,6 +317,22 @@ def concatenate(lists: Sequence[TruthTables]) -> TruthTables:
     return TruthTables(lists[0].domain, np.concatenate([t.packed for t in lists]))
 
 
+def require_tables(asker: str, tables: object) -> None:
+    """Raise InvalidInput, in the name of the function that asks, unless these are TruthTables."""
+    if not isinstance(tables, TruthTables):
+        raise InvalidInput(
+            f"{asker} came with a {type(tables).__name__}; it needs TruthTables, such as prior.tables or "
+            'TruthTables.from_strings(["0110"])'
+        )
+
+
+def require_one_function(asker: str, table: object) -> None:
+    """Raise InvalidInput, in the name of the function that asks, unless this is one row of TruthTables."""
+    if not isinstance(table, TruthTables) or len(table) != 1:
+        came = f"{len(table)} functions" if isinstance(table, TruthTables) else f"a {type(table).__name__}"
+        raise InvalidInput(f"{asker} came with {came}; it needs TruthTables of one function, such as tables[0]")
+
+
 def _row_keys(packed: NDArray[np.uint8]) -> NDArray[Any]:
     # One scalar a row, so that rows sort and compare whole; equally long byte strings do, zeros included.
     width = packed.shape[1]

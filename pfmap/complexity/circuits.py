@@ -16,7 +16,7 @@ from pfmap.complexity.protocol import EVERY_SYMMETRY, Values, measure
 from pfmap.errors import InvalidInput
 from pfmap.kernels import circuits as tabulated
 from pfmap.kernels.decomposition import decomposed_sizes
-from pfmap.tables import Cube, TruthTables
+from pfmap.tables import Cube, TruthTables, require_one_function, require_tables
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -170,8 +170,7 @@ def circuit_size_bounds(tables: TruthTables) -> tuple[Values, Values]:
         >>> circuit_size_bounds(parity)
         (array([6.]), array([6.]))
     """
-    if not isinstance(tables, TruthTables):
-        raise InvalidInput(f"circuit_size_bounds came with a {type(tables).__name__}; it needs TruthTables")
+    require_tables("circuit_size_bounds", tables)
     n = tables.n_inputs
     if n > MAX_BOUNDED_INPUTS:
         raise InvalidInput(
@@ -217,9 +216,7 @@ def minimal_circuit(table: TruthTables) -> nx.DiGraph:
     """
     import networkx as nx
 
-    if not isinstance(table, TruthTables) or len(table) != 1:
-        came = f"{len(table)} functions" if isinstance(table, TruthTables) else f"a {type(table).__name__}"
-        raise InvalidInput(f"minimal_circuit came with {came}; it needs TruthTables of one function, such as tables[0]")
+    require_one_function("minimal_circuit", table)
     n = table.n_inputs
     if n > MAX_EXACT_INPUTS:
         raise InvalidInput(

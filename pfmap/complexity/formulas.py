@@ -10,7 +10,7 @@ import numpy as np
 from pfmap.complexity.protocol import Values, measure
 from pfmap.errors import InvalidInput, PfmapError
 from pfmap.kernels.cubes import count_primes, greedy_covers, prime_cubes
-from pfmap.tables import TruthTables
+from pfmap.tables import TruthTables, require_one_function
 
 MAX_DNF_INPUTS = 10
 MAX_EXACT_DNF_INPUTS = 7
@@ -135,9 +135,7 @@ def minimal_dnf(table: TruthTables) -> tuple[str, ...]:
         >>> minimal_dnf(TruthTables.from_strings(["00010111"]))
         ('11-', '1-1', '-11')
     """
-    if not isinstance(table, TruthTables) or len(table) != 1:
-        came = f"{len(table)} functions" if isinstance(table, TruthTables) else f"a {type(table).__name__}"
-        raise InvalidInput(f"minimal_dnf came with {came}; it needs TruthTables of one function, such as tables[0]")
+    require_one_function("minimal_dnf", table)
     n = table.n_inputs
     if n > MAX_EXACT_DNF_INPUTS:
         raise InvalidInput(

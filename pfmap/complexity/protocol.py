@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pfmap.errors import InvalidInput
 from pfmap.symmetry import Symmetry
-from pfmap.tables import MAX_INPUTS, Cube, TruthTables
+from pfmap.tables import MAX_INPUTS, Cube, TruthTables, require_tables
 
 EVERY_SYMMETRY: frozenset[Symmetry] = frozenset({"complement", "reversal", "input_flips", "input_permutations"})
 
@@ -34,17 +34,17 @@ class ComplexityMeasure(Protocol):
     """
 
     @property
-    def name(self) -> str: ...  # noqa: D102
+    def name(self) -> str: ...
     @property
-    def unit(self) -> str: ...  # noqa: D102
+    def unit(self) -> str: ...
     @property
-    def invariance(self) -> frozenset[Symmetry]: ...  # noqa: D102
+    def invariance(self) -> frozenset[Symmetry]: ...
     @property
-    def is_code_length(self) -> bool: ...  # noqa: D102
+    def is_code_length(self) -> bool: ...
     @property
-    def min_inputs(self) -> int: ...  # noqa: D102
+    def min_inputs(self) -> int: ...
     @property
-    def max_inputs(self) -> int: ...  # noqa: D102
+    def max_inputs(self) -> int: ...
 
     def __call__(self, tables: TruthTables) -> Values:
         """K of each function: float64[size]."""
@@ -71,11 +71,7 @@ class _Measured:
         return f"<complexity measure {self.name} [{self.unit}]>"
 
     def __call__(self, tables: TruthTables) -> Values:
-        if not isinstance(tables, TruthTables):
-            raise InvalidInput(
-                f"{self.name} came with a {type(tables).__name__}; it needs TruthTables, such as prior.tables or "
-                'TruthTables.from_strings(["0110"])'
-            )
+        require_tables(self.name, tables)
         if isinstance(tables.domain, Cube) and not self.min_inputs <= tables.n_inputs <= self.max_inputs:
             limit = f"most {self.max_inputs}" if tables.n_inputs > self.max_inputs else f"least {self.min_inputs}"
             raise InvalidInput(

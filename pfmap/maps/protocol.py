@@ -25,11 +25,11 @@ class ParameterFunctionMap(Protocol):
     """
 
     @property
-    def domain(self) -> Domain: ...  # noqa: D102
+    def domain(self) -> Domain: ...
     @property
-    def n_latents(self) -> int: ...  # noqa: D102
+    def n_latents(self) -> int: ...
     @property
-    def spec(self) -> Mapping[str, Any]: ...  # noqa: D102
+    def spec(self) -> Mapping[str, Any]: ...
 
     def logits(self, z: Tensor) -> Tensor:
         """Logits [batch, m] of latents z [batch, d]; a logit > 0 is a 1, a logit of exactly 0 is a 0."""

@@ -148,10 +148,11 @@ def _finished_and_new_blocks(
     sampler: Sampler, plan: _Plan, workers: int, folder: RunFolder | None
 ) -> Generator[tuple[int, NDArray[np.uint64], NDArray[np.int64]]]:
     """Every block as (index, distinct functions, their counts): those on disk first, then the others as drawn."""
-    finished = folder.finished_blocks() if folder is not None else []
-    for index in finished:
-        assert folder is not None  # a block on disk has a folder
-        yield index, *folder.read_block(index)
+    finished: list[int] = []
+    if folder is not None:
+        finished = folder.finished_blocks()
+        for index in finished:
+            yield index, *folder.read_block(index)
     missing = iter(sorted(set(range(plan.n_blocks)) - set(finished)))
     stopped = threading.Event()
 
