@@ -125,15 +125,53 @@ def test_functions_whose_primes_are_known(n):
     np.testing.assert_array_equal(complexity.greedy_dnf_literals(tables), [0, 0, 1, n, n, n * half, n])
 
 
-def test_conjunctive_form_through_the_complement():
-    majority = TruthTables.from_strings(["00010111"])
+def holds(clause, point):
+    return any(c == x for c, x in zip(clause, point, strict=True))
+
+
+def cost_of_all_smallest_cnfs(n):
+    """1000 * clauses + literals of every function, by adding clauses until nothing gets cheaper."""
+    functions = np.arange(1 << (1 << n))
+    points = [format(j, f"0{n}b") for j in range(1 << n)]
+    cost = np.full(len(functions), np.inf)
+    cost[-1] = 0
+    while True:
+        before = cost.copy()
+        for clause in map("".join, product("01-", repeat=n)):
+            with_clause = functions & sum(1 << j for j, x in enumerate(points) if holds(clause, x))
+            np.minimum.at(cost, with_clause, before + cost_of_dnf([clause]))
+        if np.array_equal(cost, before):
+            return cost
+
+
+def test_minimal_cnf_is_the_smallest_of_all():
+    for n in (1, 2, 3):
+        tables = TruthTables.from_ints(range(1 << (1 << n)), n)
+        found = [cost_of_dnf(complexity.minimal_cnf(tables[i])) for i in range(len(tables))]
+        np.testing.assert_array_equal(found, cost_of_all_smallest_cnfs(n))
+
+
+@pytest.mark.parametrize("n", [3, 5, 7])
+def test_minimal_cnf_computes_the_function(n):
+    points = [format(j, f"0{n}b") for j in range(1 << n)]
+    tables = some_functions(n, 6)
+    for i, s in enumerate(tables.strings()):
+        cnf = complexity.minimal_cnf(tables[i])
+        assert "".join(str(int(all(holds(clause, x) for clause in cnf))) for x in points) == s
+
+
+def test_conjunctive_forms_that_are_known():
+    majority, zero, one = (TruthTables.from_strings([s]) for s in ("00010111", "0000", "1111"))
+    assert complexity.minimal_cnf(majority) == ("11-", "1-1", "-11")
     assert complexity.minimal_dnf(majority.complement()) == ("00-", "0-0", "-00")
+    assert (complexity.minimal_cnf(zero), complexity.minimal_cnf(one)) == (("--",), ())
 
 
-def test_minimal_dnf_of_other_things_is_refused():
-    with pytest.raises(InvalidInput, match="came with 2 functions"):
-        complexity.minimal_dnf(TruthTables.from_strings(["01", "10"]))
-    with pytest.raises(InvalidInput, match="came with a list"):
-        complexity.minimal_dnf(["0110"])
-    with pytest.raises(InvalidInput, match=r"8 inputs; .* at most 7; use"):
-        complexity.minimal_dnf(TruthTables.from_ints([1], 8))
+@pytest.mark.parametrize("minimal", [complexity.minimal_dnf, complexity.minimal_cnf], ids=lambda f: f.__name__)
+def test_smallest_forms_of_other_things_are_refused(minimal):
+    with pytest.raises(InvalidInput, match=f"{minimal.__name__} came with 2 functions"):
+        minimal(TruthTables.from_strings(["01", "10"]))
+    with pytest.raises(InvalidInput, match=f"{minimal.__name__} came with a list"):
+        minimal(["0110"])
+    with pytest.raises(InvalidInput, match=rf"{minimal.__name__} .* 8 inputs; .* at most 7; use complexity.greedy_dnf"):
+        minimal(TruthTables.from_ints([1], 8))

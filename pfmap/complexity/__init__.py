@@ -18,7 +18,13 @@ from pfmap.complexity.circuits import (
 from pfmap.complexity.compression import zstd_length
 from pfmap.complexity.counting import distance_to_constant, entropy, type_code
 from pfmap.complexity.decision import decision_tree_depth, decision_tree_mixture, decision_tree_size
-from pfmap.complexity.formulas import greedy_dnf_literals, greedy_dnf_terms, minimal_dnf, prime_implicants
+from pfmap.complexity.formulas import (
+    greedy_dnf_literals,
+    greedy_dnf_terms,
+    minimal_cnf,
+    minimal_dnf,
+    prime_implicants,
+)
 from pfmap.complexity.lempel_ziv import lempel_ziv, lempel_ziv_over_orders, lempel_ziv_truncated, max_lempel_ziv
 from pfmap.complexity.locality import (
     average_sensitivity,
@@ -29,6 +35,7 @@ from pfmap.complexity.locality import (
     max_sensitivity,
 )
 from pfmap.complexity.protocol import ComplexityMeasure, measure
+from pfmap.complexity.ranks import rank_code
 from pfmap.complexity.spectrum import (
     anf_degree,
     anf_terms,
@@ -73,9 +80,11 @@ __all__ = [
     "max_sensitivity",
     "measure",
     "minimal_circuit",
+    "minimal_cnf",
     "minimal_dnf",
     "noise_sensitivity",
     "prime_implicants",
+    "rank_code",
     "robdd_size",
     "threshold_degree",
     "total_influence",

@@ -1,11 +1,13 @@
-"""Disjunctive normal forms: ORs of terms, each an AND of inputs and negated inputs.
+"""Normal forms: ORs of terms, each an AND of inputs and negated inputs, or ANDs of clauses, each an OR of them.
 
-For conjunctive normal forms ask about tables.complement(): De Morgan's laws turn its DNF into a CNF of f, term by term.
+De Morgan's laws turn a DNF of the complement into a CNF of f, term by term: for clauses instead of terms, ask any
+measure here about tables.complement().
 """
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pfmap.complexity.protocol import Values, measure
 from pfmap.errors import InvalidInput, PfmapError
@@ -135,21 +137,55 @@ def minimal_dnf(table: TruthTables) -> tuple[str, ...]:
         >>> minimal_dnf(TruthTables.from_strings(["00010111"]))
         ('11-', '1-1', '-11')
     """
-    require_one_function("minimal_dnf", table)
+    return tuple("".join("01-"[digit] for digit in term) for term in _smallest_cover("minimal_dnf", table))
+
+
+def minimal_cnf(table: TruthTables) -> tuple[str, ...]:
+    """The smallest CNF of one function: fewest clauses and, among those, fewest literals.
+
+    A clause is written like a term of `minimal_dnf`, and its literals are joined by OR: character i is "1" for x_i, "0"
+    for its negation, "-" where x_i is not read.
+
+    Args:
+        table: one function on a cube of at most 7 inputs.
+
+    Returns:
+        The clauses, all prime implicates; () for constant 1.
+
+    Raises:
+        InvalidInput: more than one function, or more than 7 inputs.
+        PfmapError: the solver stopped without a proof that the CNF is smallest.
+
+    Error: exact; each clause negates a term of the complement's smallest DNF. Cost: as `minimal_dnf`. Source: likewise,
+    by De Morgan's laws; tests search all CNFs of 3 inputs.
+
+    Example:
+        >>> minimal_cnf(TruthTables.from_strings(["00010101"]))  # x_2 AND (x_0 OR x_1)
+        ('11-', '--1')
+    """
+    require_one_function("minimal_cnf", table)
+    terms = _smallest_cover("minimal_cnf", table.complement())
+    return tuple("".join("10-"[digit] for digit in term) for term in terms)
+
+
+def _smallest_cover(asker: str, table: TruthTables) -> NDArray[np.int64]:
+    """The prime implicants of a smallest DNF: int64[terms, n], 0 for a negated input, 1 for an input, 2 for neither."""
+    require_one_function(asker, table)
     n = table.n_inputs
     if n > MAX_EXACT_DNF_INPUTS:
+        bound = "greedy_dnf_terms" + (" of tables.complement()" if asker == "minimal_cnf" else "")
         raise InvalidInput(
-            f"minimal_dnf came with a function of {n} inputs; it is exact for at most {MAX_EXACT_DNF_INPUTS}; "
-            f"use complexity.greedy_dnf_terms, an upper bound up to {MAX_DNF_INPUTS} inputs"
+            f"{asker} came with a function of {n} inputs; it is exact for at most {MAX_EXACT_DNF_INPUTS}; "
+            f"use complexity.{bound}, an upper bound up to {MAX_DNF_INPUTS} inputs"
         )
     from scipy.optimize import Bounds, LinearConstraint, milp
 
     codes, covered = prime_cubes(table.words()[0], n)
+    digits: NDArray[np.int64] = codes[:, None] // 3 ** np.arange(n - 1, -1, -1) % 3
     if not len(codes):
-        return ()
+        return digits
     ones = np.flatnonzero(table.bits()[0])
     covers = TruthTables.from_words(covered, table.domain).bits()[:, ones].T
-    digits = codes[:, None] // 3 ** np.arange(n - 1, -1, -1) % 3
     literals = (digits < 2).sum(axis=1)
     one_term = n << n  # more than all literals of any DNF of prime implicants that is smallest
     solution = milp(
@@ -160,6 +196,6 @@ def minimal_dnf(table: TruthTables) -> tuple[str, ...]:
         options={"mip_rel_gap": 0.0},
     )
     if solution.status != 0:
-        raise PfmapError(f"the integer program of minimal_dnf ended unproved: {solution.message}")
-    chosen = digits[solution.x > 0.5]
-    return tuple("".join("01-"[digit] for digit in term) for term in chosen)
+        raise PfmapError(f"the integer program of {asker} ended unproved: {solution.message}")
+    chosen: NDArray[np.int64] = digits[solution.x > 0.5]
+    return chosen
