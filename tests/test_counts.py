@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from pfmap.counts import FunctionCounts
+from pfmap.counts import FunctionCounts, Totals
 from pfmap.errors import IncompatibleTables, InvalidInput, TooFewSamples
+from pfmap.symmetry import canonicalize
 from pfmap.tables import Cube, Points, TruthTables
 from tests.statistics import assert_binomial, assert_multinomial, smallest_fault
 
@@ -245,3 +246,206 @@ def test_halves_are_independent(rng, seed):
     first, second, both = np.array(pairs, float).T
     assert abs(np.arctanh(np.corrcoef(first, second)[0, 1])) * np.sqrt(397) < stats.norm.isf(5e-7)
     assert abs(np.arctanh(np.corrcoef(first, both)[0, 1])) * np.sqrt(397) > stats.norm.isf(5e-7)
+
+
+# Clusters
+
+
+def clusters_of(rng, n_clusters, size, *, n_functions=9):
+    """Made-up clusters: int64[n_clusters, size] of functions, few to a cluster."""
+    few = rng.integers(0, n_functions, (n_clusters, 3))
+    return np.take_along_axis(few, rng.integers(0, 3, (n_clusters, size)), axis=1)
+
+
+def counted(clusters, first=0, provenance=None, **settings):
+    """Counts of clusters, one part for each cluster, as a sampler hands them over."""
+    parts = [np.unique(cluster, return_counts=True) for cluster in clusters]
+    functions, counts = (np.concatenate(column) for column in zip(*parts, strict=True))
+    n_clusters, size = clusters.shape
+    draws = [{"seed": 0, "stream": "z", "start": first * size, "stop": (first + n_clusters) * size}]
+    return FunctionCounts.from_unordered(
+        TruthTables.from_ints(functions, 3),
+        counts,
+        {"map": MAP, "reuse": {"groups": 2}, "draws": draws} if provenance is None else provenance,
+        squares=counts**2,
+        n_clusters=n_clusters,
+        **settings,
+    )
+
+
+def test_squares_are_sums_over_clusters(rng):
+    clusters = clusters_of(rng, 50, 8)
+    counts = counted(clusters)
+    within = np.array([np.bincount(cluster, minlength=9) for cluster in clusters])
+    listed = TruthTables.from_ints(range(9), 3)
+    k, squares = counts.columns_at(listed)
+    np.testing.assert_array_equal(k, within.sum(axis=0))
+    np.testing.assert_array_equal(squares, (within**2).sum(axis=0))
+    assert (counts.n_samples, counts.n_clusters, counts.cluster_size) == (400, 50, 8)
+    assert "400 samples in 50 clusters of 9 functions" in repr(counts)
+
+
+def test_clusters_merge_and_do_not_split(rng):
+    clusters = clusters_of(rng, 60, 4)
+    whole = counted(clusters)
+    assert counted(clusters[:20]) + counted(clusters[20:], first=20) == whole
+    assert counted(clusters[:20], provenance={}) != FunctionCounts.from_unordered(
+        counted(clusters[:20]).tables, counted(clusters[:20]).counts
+    )
+    with pytest.raises(
+        InvalidInput, match=r"not independent.* draw with one seed and judge them by a draw with another"
+    ):
+        whole.split(seed=1)
+    with pytest.raises(InvalidInput, match="clusters of 4 samples meet clusters of 8"):
+        counted(clusters, provenance={}) + counted(clusters.reshape(30, 8), provenance={})
+    with pytest.raises(IncompatibleTables, match="reuse is absent in one"):
+        drawn(0, 0, 9) + whole
+
+
+def test_clusters_of_one_are_independent_samples(rng):
+    functions = rng.integers(0, 5, 200)
+    plain = FunctionCounts.from_unordered(TruthTables.from_ints(functions, 3), np.ones(200, np.int64))
+    assert counted(functions[:, None], provenance={}) == plain
+    assert plain.squares is plain.counts
+    assert counted(functions[:, None]).squares.flags.writeable is False
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"squares": [4, 4], "n_clusters": 4}, "clusters have one size"),
+        ({"n_clusters": 2}, "clusters need squares"),
+        ({"squares": [6, 1], "n_clusters": 2}, "squares do not fit"),  # at least 2
+        ({"squares": [13, 2], "n_clusters": 2}, "squares do not fit"),  # at most 3 * 4
+        ({"squares": [4.0, 2.0], "n_clusters": 2}, "2 tables need 2 integers"),
+        ({"squares": [4, 2], "n_clusters": 0}, "n_clusters is 0"),
+        ({"squares": [4, 3]}, "squares do not fit"),
+    ],
+)
+def test_clusters_that_are_none_are_refused(settings, message):
+    with pytest.raises(InvalidInput, match=message):
+        FunctionCounts.from_unordered(TruthTables.from_ints([1, 2], 2), [4, 2], **settings)
+
+
+def test_totals_tell_functions_of_one_and_of_two_clusters(rng):
+    clusters = clusters_of(rng, 12, 4, n_functions=60)
+    within = np.array([np.bincount(cluster, minlength=60) for cluster in clusters])
+    came_in = np.count_nonzero(within, axis=0)
+    totals = counted(clusters).totals()
+    assert totals.functions == np.count_nonzero(came_in)
+    assert totals.samples == 48
+    assert totals.in_one_cluster == within[:, came_in == 1].sum() > 0
+    assert totals.in_two_clusters >= within[:, came_in == 2].sum() > 0
+    assert by_hand([5, 2, 2, 1, 1, 1]).totals() == Totals(6, 12, 3, 4)
+
+
+def test_totals_of_counts_whose_squares_pass_int64():
+    counts = by_hand([5 * 10**9, 2, 1])
+    assert counts.totals() == Totals(3, 5 * 10**9 + 3, 1, 2)
+
+
+# Lists that do not hold all
+
+
+def test_a_truncated_list_keeps_exact_totals(rng):
+    whole = counted(clusters_of(rng, 12, 4, n_functions=60))
+    for at_least in (2, 3, 10, 49):
+        some = whole.truncated(at_least)
+        assert some.totals() == whole.totals()
+        assert some.counts.tolist() == [k for k in whole.counts.tolist() if k >= at_least]
+        assert (some.n_samples, some.n_clusters, some.at_least) == (48, 12, at_least)
+        assert some.n_unlisted == some.unlisted.samples == 48 - some.counts.sum()
+        assert some.truncated(at_least + 1) == whole.truncated(at_least + 1)
+        np.testing.assert_array_equal(some.at(whole.tables), np.where(whole.counts >= at_least, whole.counts, 0))
+        assert f"of {whole.totals().functions} functions, {len(some)} of them at least {at_least} times" in repr(some)
+        with pytest.raises(InvalidInput, match="truncated lists cannot be merged"):
+            some.merge(counted(clusters_of(rng, 1, 4), first=99))
+        with pytest.raises(InvalidInput, match="not independent"):
+            some.split()
+    with pytest.raises(InvalidInput, match="not all that came is listed"):
+        by_hand([3, 2, 1]).truncated(2).split()
+    assert len(whole.truncated(49)) == 0
+    with pytest.raises(InvalidInput, match="at least 3 times"):
+        whole.truncated(3).truncated(2)
+    with pytest.raises(InvalidInput, match="from 2 up"):
+        whole.truncated(1)
+
+
+def test_a_truncated_list_by_hand():
+    made = FunctionCounts.from_unordered(
+        TruthTables.from_ints([7, 3, 7], 2), [1, 2, 1], n_samples=9, at_least=2, unlisted=Totals(5, 5, 5, 0)
+    )
+    assert made == by_hand_of([7, 3, 0, 1, 2, 4, 5], [2, 2, 1, 1, 1, 1, 1]).truncated(2)
+    nothing = FunctionCounts.from_unordered(
+        TruthTables.from_ints([], 2), np.zeros(0, int), n_samples=5, at_least=2, unlisted=Totals(5, 5, 5, 0)
+    )
+    assert nothing == by_hand_of(range(5), [1] * 5).truncated(2)
+    right = {"n_samples": 9, "at_least": 2, "unlisted": Totals(5, 5, 5, 0)}
+    for wrong in ({"n_samples": 8}, {"unlisted": Totals(4, 4, 4, 0)}, {"at_least": 3}, {"at_least": 1}):
+        with pytest.raises(InvalidInput):
+            FunctionCounts.from_unordered(made.tables, made.counts, **{**right, **wrong})
+
+
+def by_hand_of(ints, counts, **settings):
+    return FunctionCounts.from_unordered(TruthTables.from_ints(list(ints), 2), np.array(counts, np.int64), **settings)
+
+
+def test_a_fixed_set_keeps_its_zeros():
+    one = by_hand_of([1, 2, 3], [0, 5, 2], n_samples=100, at_least=0)
+    assert one.at(TruthTables.from_ints([3, 1], 2)).tolist() == [2, 0]
+    assert (one.n_unlisted, one.unlisted) == (93, None)
+    assert "100 samples in which 7 are of 3 functions chosen before" in repr(one)
+    with pytest.raises(InvalidInput, match=r"1 of the 2 functions were not counted.* `only`"):
+        one.at(TruthTables.from_ints([3, 9], 2))
+    with pytest.raises(InvalidInput, match="only a set chosen before"):
+        one.totals()
+    with pytest.raises(InvalidInput, match="fixed set"):
+        one.truncated(2)
+    with pytest.raises(InvalidInput, match="another: draw"):
+        one.split()
+    other = by_hand_of([3, 2, 1], [4, 0, 0], n_samples=50, at_least=0)
+    assert one + other == by_hand_of([1, 2, 3], [0, 5, 6], n_samples=150, at_least=0)
+    for stranger in (by_hand_of([1, 2], [1, 1], n_samples=9, at_least=0), by_hand_of([1, 2, 3], [1, 1, 1])):
+        for pair in ((one, stranger), (stranger, one)):
+            with pytest.raises(InvalidInput, match="same set"):
+                pair[0] + pair[1]
+    for wrong in ({"n_samples": 6}, {"unlisted": Totals(1, 93, 1, 0)}):
+        with pytest.raises(InvalidInput, match="fixed set"):
+            by_hand_of([1, 2, 3], [0, 5, 2], **{"n_samples": 100, "at_least": 0, **wrong})
+
+
+# Orbits
+
+
+def test_pooling_counts_orbits():
+    group = {"input_permutations", "complement"}
+    counts = drawn(0, 0, 2000)
+    pooled = counts.pooled(group)
+    representatives = canonicalize(counts.tables, group=group).representatives.strings()
+    expected = {}
+    for string, k in zip(representatives, counts.counts.tolist(), strict=True):
+        expected[string] = expected.get(string, 0) + k
+    assert dict(zip(pooled.tables.strings(), pooled.counts.tolist(), strict=True)) == expected
+    assert pooled.orbits == group
+    assert pooled.provenance["orbits"] == ["complement", "input_permutations"]
+    assert counts.orbits is None
+    assert pooled.pooled(group) is pooled
+    assert "orbits" in repr(pooled)
+    halves = counts.split(seed=3)
+    assert halves[0].pooled(group) + halves[1].pooled(group) == pooled
+
+
+def test_what_cannot_be_pooled_is_refused(rng):
+    permutations = {"input_permutations"}
+    with pytest.raises(InvalidInput, match=r'clusters cannot be pooled.*pool="orbits"'):
+        counted(clusters_of(rng, 4, 4)).pooled(permutations)
+    with pytest.raises(InvalidInput, match="parts of orbits are missing"):
+        by_hand([3, 2]).truncated(2).pooled(permutations)
+    with pytest.raises(InvalidInput, match="orbits under input_permutations, not under complement"):
+        by_hand([3, 2]).pooled(permutations).pooled({"complement"})
+    with pytest.raises(IncompatibleTables, match="orbits"):
+        drawn(0, 0, 9) + drawn(1, 0, 9).pooled(permutations)
+    with pytest.raises(IncompatibleTables):
+        FunctionCounts.from_unordered(TruthTables.from_strings(["010"], Points(3)), [1]).pooled(permutations)
+    with pytest.raises(InvalidInput, match="any of"):
+        by_hand([3, 2]).pooled({"mirror"})
