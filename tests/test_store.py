@@ -7,6 +7,8 @@ import resource
 import signal
 import subprocess
 import sys
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -14,10 +16,18 @@ import numpy as np
 import polars
 import pytest
 
-from pfmap import store
+from pfmap import complexity
 from pfmap.counts import FunctionCounts
 from pfmap.errors import CorruptStore, InvalidInput, StoreError
-from pfmap.store import RunFolder, load_counts, save_counts
+from pfmap.store import (
+    RunFolder,
+    load_complexity,
+    load_counts,
+    save_complexity,
+    save_counts,
+    stored_measures,
+    table,
+)
 from pfmap.streams import generator
 from pfmap.tables import Cube, Points, TruthTables
 
@@ -92,6 +102,167 @@ def test_awkward_paths(tmp_path, monkeypatch):
         assert load_counts(Path(name) / "counts.parquet") == counts
     save_counts(counts, "plain")
     assert load_counts("plain") == counts
+
+
+def values_of(counts):
+    """Two measures in full, and one of the ten most frequent functions alone."""
+    few = np.full(len(counts), np.nan)
+    few[:10] = complexity.decision_tree_depth(counts.tables[:10])
+    full = {measure: measure(counts.tables) for measure in (complexity.lempel_ziv, complexity.type_code)}
+    return full | {complexity.decision_tree_depth: few}
+
+
+def assert_columns(path, values):
+    loaded = load_complexity(path)
+    assert list(loaded) == [measure.name for measure in values]
+    for measure, K in values.items():
+        np.testing.assert_array_equal(loaded[measure.name], K)
+        assert loaded[measure.name].dtype == np.float64
+
+
+def finished_run(folder, size=200):
+    counts = some_counts(Cube(7), size)
+    with RunFolder(folder, HEADER) as run:
+        run.finish(counts)
+    return counts
+
+
+def test_columns_come_back_and_the_counts_stay(tmp_path):
+    counts = finished_run(tmp_path / "run")
+    save_counts(counts, tmp_path / "loose.parquet")
+    for path in (tmp_path / "run", tmp_path / "loose.parquet"):
+        assert load_complexity(path) == {} == stored_measures(path)
+        save_complexity(path, {})
+        values = values_of(counts)
+        save_complexity(path, dict(list(values.items())[:1]))
+        save_complexity(path, dict(list(values.items())[1:]))
+        assert_columns(path, values)
+        assert load_counts(path) == counts
+        assert list(load_complexity(path, ["type_code"])) == ["type_code"]
+        said = stored_measures(path)["type_code"]
+        assert (said.unit, said.is_code_length, said.is_current) == ("bits", True, True)
+        assert not stored_measures(path)["lempel_ziv"].is_code_length
+        with pytest.raises(InvalidInput, match="no column 'entropy'; it has lempel_ziv, type_code"):
+            load_complexity(path, ["entropy"])
+    with RunFolder(tmp_path / "run", HEADER) as run:
+        assert run.result() == counts
+    assert_columns(tmp_path / "run", values)
+    assert listing(tmp_path / "run") == [".lock", "counts.parquet", "run.json"]
+
+
+def test_a_column_is_replaced_by_one_of_its_name(tmp_path):
+    counts = finished_run(tmp_path / "run")
+    values = values_of(counts)
+    save_complexity(tmp_path / "run", values)
+    values[complexity.decision_tree_depth] = complexity.decision_tree_depth(counts.tables)
+    save_complexity(tmp_path / "run", {complexity.decision_tree_depth: values[complexity.decision_tree_depth]})
+    assert_columns(tmp_path / "run", values)
+
+
+def test_columns_over_several_row_groups(tmp_path):
+    rng = generator(0, "test-store")
+    words = rng.integers(0, 2**64, (300_000, 2), np.uint64)
+    counts = FunctionCounts.from_unordered(TruthTables.from_words(words, Cube(7)), rng.zipf(2.0, len(words)))
+    save_counts(counts, tmp_path / "a")
+    values = {complexity.entropy: rng.random(len(counts)), complexity.type_code: rng.integers(0, 9, len(counts)) / 2}
+    for measure, K in values.items():
+        save_complexity(tmp_path / "a", {measure: K})
+    assert_columns(tmp_path / "a", values)
+    assert load_counts(tmp_path / "a") == counts
+
+
+def test_other_tools_see_columns_and_nulls(tmp_path):
+    counts = finished_run(tmp_path / "run")
+    save_complexity(tmp_path / "run", values_of(counts))
+    frame = polars.read_parquet(tmp_path / "run" / "counts.parquet")
+    assert frame.columns == ["word_0", "word_1", "count", "lempel_ziv", "type_code", "decision_tree_depth"]
+    assert frame["decision_tree_depth"].null_count() == len(counts) - 10
+    np.testing.assert_array_equal(frame["lempel_ziv"].to_numpy(), complexity.lempel_ziv(counts.tables))
+    pandas = duckdb.sql(f"SELECT * FROM '{tmp_path / 'run' / 'counts.parquet'}'").df()
+    assert pandas["decision_tree_depth"].isna().sum() == len(counts) - 10
+
+
+@dataclass(frozen=True)
+class Named:
+    name: str
+    unit: str = "none"
+    is_code_length: bool = False
+
+
+def test_columns_that_do_not_fit_are_refused(tmp_path):
+    counts = finished_run(tmp_path / "run")
+    before = (tmp_path / "run" / "counts.parquet").read_bytes()
+    for K in (np.zeros(199), np.zeros(0), np.zeros(201)):
+        with pytest.raises(InvalidInput, match=f"entropy came with {len(K)} values for the 200 functions of"):
+            save_complexity(tmp_path / "run", {complexity.entropy: K})
+    with pytest.raises(InvalidInput, match=r"entropy came with values of shape \[200, 1\]"):
+        save_complexity(tmp_path / "run", {complexity.entropy: np.zeros((200, 1))})
+    for name in ("count", "Count", "word_1"):
+        with pytest.raises(InvalidInput, match="differ by more than case"):
+            save_complexity(tmp_path / "run", {Named(name): np.zeros(200)})
+    assert (tmp_path / "run" / "counts.parquet").read_bytes() == before
+    odd = {Named('it\'s "odd", ü'): np.array([0.0, -0.0, np.inf, -1e-300] * 50)}
+    save_complexity(tmp_path / "run", odd)
+    assert_columns(tmp_path / "run", odd)
+    assert load_counts(tmp_path / "run") == counts
+    with RunFolder(tmp_path / "unfinished", HEADER), pytest.raises(StoreError, match="not finished"):
+        save_complexity(tmp_path / "unfinished", odd)
+
+
+def test_a_column_of_another_version_says_so(tmp_path, monkeypatch):
+    counts = finished_run(tmp_path / "run")
+    monkeypatch.setattr(table, "_version", lambda: "0.0.1")
+    save_complexity(tmp_path / "run", values_of(counts))
+    monkeypatch.undo()
+    assert [said.is_current for said in stored_measures(tmp_path / "run").values()] == [False] * 3
+    assert_columns(tmp_path / "run", values_of(counts))
+
+
+def test_a_damaged_byte_of_a_column_is_noticed_or_harmless(tmp_path):
+    """Never another number: the table is refused, a column is refused by name, or all is as it was."""
+    counts = finished_run(tmp_path / "run", size=40)
+    path = tmp_path / "run" / "counts.parquet"
+    values = values_of(counts)
+    save_complexity(tmp_path / "run", values)
+    data, expected = path.read_bytes(), {measure.name: K for measure, K in values.items()}
+    named = 0
+    for i in range(0, len(data), 43):
+        damaged = bytearray(data)
+        damaged[i] ^= 1 << (i % 8)
+        path.write_bytes(damaged)
+        try:
+            assert load_counts(tmp_path / "run") == counts
+            for name, K in load_complexity(tmp_path / "run").items():
+                np.testing.assert_array_equal(K, expected[name])
+        except StoreError as error:
+            named += "the column " in str(error)
+    assert named > 3
+
+
+def test_a_damaged_column_is_named_and_made_anew(tmp_path):
+    counts = finished_run(tmp_path / "run", size=2000)
+    path = tmp_path / "run" / "counts.parquet"
+    entropy, type_code = (measure(counts.tables) for measure in (complexity.entropy, complexity.type_code))
+    save_complexity(path, {complexity.entropy: entropy, complexity.type_code: type_code})
+    ((first,),) = duckdb.sql(
+        f"SELECT coalesce(dictionary_page_offset, data_page_offset) FROM parquet_metadata('{path}') "
+        "WHERE path_in_schema = 'entropy'"
+    ).fetchall()
+    data = bytearray(path.read_bytes())
+    data[first + 20 : first + 200] = bytes(180)
+    path.write_bytes(data)
+    assert load_counts(path) == counts
+    assert list(load_complexity(path, ["type_code"])) == ["type_code"]
+    for call in (
+        lambda: load_complexity(path),
+        lambda: save_complexity(path, {complexity.lempel_ziv: complexity.lempel_ziv(counts.tables)}),
+    ):
+        with pytest.raises(
+            CorruptStore, match=f"the column entropy of {path} is damaged .* compute that measure again"
+        ):
+            call()
+    save_complexity(path, {complexity.entropy: entropy})
+    assert_columns(path, {complexity.entropy: entropy, complexity.type_code: type_code})
 
 
 @pytest.fixture
@@ -187,6 +358,82 @@ def test_a_write_that_stops_midway_leaves_nothing_behind(tmp_path):
         assert run.finished_blocks() == []
     assert listing(tmp_path) == ["run"]
     assert listing(tmp_path / "run") == [".lock", "run.json"]
+
+
+def test_columns_that_cannot_be_written_leave_the_table_whole(tmp_path, monkeypatch):
+    counts = finished_run(tmp_path / "run", size=20_000)
+    path = tmp_path / "run" / "counts.parquet"
+    old = {complexity.entropy: complexity.entropy(counts.tables)}
+    save_complexity(tmp_path / "run", old)
+    before = path.read_bytes()
+    new = {complexity.type_code: generator(0, "test-store").random(len(counts))}
+    for call in ("fsync", "replace"):
+        monkeypatch.setattr(os, call, failing(errno.ENOSPC))
+        with pytest.raises(StoreError, match="disk is full"):
+            save_complexity(tmp_path / "run", new)
+        monkeypatch.undo()
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 50_000, limit[1]))
+        with pytest.raises(StoreError, match="File too large"):
+            save_complexity(tmp_path / "run", new)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert path.read_bytes() == before
+    assert listing(tmp_path / "run") == [".lock", "counts.parquet", "run.json"]
+    save_complexity(tmp_path / "run", new)
+    assert_columns(tmp_path / "run", old | new)
+
+
+COLUMNS = """
+import sys
+import numpy as np
+from pfmap import complexity
+from pfmap.store import save_complexity
+measure = getattr(complexity, sys.argv[2])
+for i in range(int(sys.argv[3])):
+    save_complexity(sys.argv[1], {measure: np.full(50_000, i)})
+    print(i, flush=True)
+"""
+
+
+def writing_columns(run, measure, times):
+    command = [sys.executable, "-c", COLUMNS, run, measure, str(times)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def test_a_kill_amid_writing_columns_loses_at_most_what_is_in_flight(tmp_path, request):
+    counts = finished_run(tmp_path / "run", size=50_000)
+    old = {complexity.entropy: complexity.entropy(counts.tables)}
+    save_complexity(tmp_path / "run", old)
+    rng = generator(0, request.node.name)
+    for _ in range(4):
+        with writing_columns(tmp_path / "run", "type_code", 10_000) as writer:
+            writer.stdout.readline()
+            time.sleep(rng.uniform(0, 0.2))  # a save takes about 0.1 s
+            writer.send_signal(signal.SIGKILL)
+            last = int((writer.stdout.read().split() or ["0"])[-1])
+        written = load_complexity(tmp_path / "run")["type_code"]
+        assert written[0] in (last, last + 1)
+        assert np.all(written == written[0])
+        assert load_counts(tmp_path / "run") == counts
+    save_complexity(tmp_path / "run", old)
+    assert listing(tmp_path / "run") == [".lock", "counts.parquet", "run.json"]
+    assert_columns(tmp_path / "run", old | {complexity.type_code: written})
+
+
+def test_processes_that_write_columns_at_once_keep_each_other_s(tmp_path):
+    finished_run(tmp_path / "run", size=50_000)
+    with (
+        writing_columns(tmp_path / "run", "type_code", 5) as one,
+        writing_columns(tmp_path / "run", "entropy", 5) as other,
+    ):
+        assert (one.wait(), other.wait()) == (0, 0)
+    columns = load_complexity(tmp_path / "run")
+    assert set(columns) == {"type_code", "entropy"}
+    assert all(np.all(K == 4) for K in columns.values())
 
 
 def test_missing_and_wrong_folders(tmp_path):
@@ -362,7 +609,7 @@ def test_two_folders_of_one_process_are_kept_apart(tmp_path):
 
 
 def test_a_newer_format_is_told_apart_from_damage(tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "FORMAT", 2)
+    monkeypatch.setattr(table, "FORMAT", 2)
     save_counts(some_counts(Cube(3)), tmp_path / "counts.parquet")
     monkeypatch.undo()
     with pytest.raises(StoreError, match="has format 2; this pfmap reads 1") as caught:
