@@ -5,8 +5,10 @@ import time
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib import pyplot
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Circle, PathPatch, Rectangle
 
 from pfmap import Cube, FunctionCounts, IncompatibleTables, InvalidInput, StoreError, TruthTables, complexity, plots
 from pfmap.bounds import a_priori_levin_bound, fit_levin_bound
@@ -233,8 +235,6 @@ class TestSave:
 
 
 def test_makes_a_figure_of_one_column_and_leaves_the_backend_alone():
-    from matplotlib import pyplot
-
     pick, _, prior = sampled()
     before = matplotlib.get_backend()
     ax = plots.rank(prior, by=pick)
@@ -250,3 +250,124 @@ def test_one_function_or_none_of_those_picked_can_be_drawn(judged, tmp_path):
     prior = estimate_prior(counts, at=TruthTables.from_strings(["0000"]))
     plots.save(plots.prior_against_complexity(prior, [2.0], ax=own_axes()), tmp_path / "prior.png")
     plots.save(plots.rank(prior, ax=own_axes()), tmp_path / "rank.png")
+
+
+@pytest.fixture(scope="module")
+def circuits():
+    """(function, picture of its smallest circuit): functions of every number of inputs, hardest ones among them."""
+    some = generator(0, "circuits").integers(0, 1 << 16, 12)
+    hardest = np.flatnonzero(complexity.circuit_size(TruthTables.from_ints(range(1 << 16), 4)) == 7)[::400]
+    lists = [TruthTables.from_ints(range(1 << (1 << n)), n) for n in (1, 2)]
+    lists += [TruthTables.from_ints(range(5, 256, 19), 3), TruthTables.from_ints([*some, *hardest], 4)]
+    tables = [tables[i] for tables in lists for i in range(len(tables))]
+    with matplotlib.rc_context({"figure.max_open_warning": 0}):
+        drawn = [(table, plots.circuit(complexity.minimal_circuit(table))) for table in tables]
+    yield drawn
+    for _, ax in drawn:
+        pyplot.close(ax.figure)
+
+
+def artists(ax, kind):
+    return [patch for patch in ax.patches if type(patch) is kind]
+
+
+def function_drawn(ax):
+    """The function of a picture: every gate by its name, from wires that end where it or its bubbles begin."""
+    operation = {"AND": all, "OR": any, "XOR": lambda v: sum(v) % 2, "NOT": lambda v: not v[0]}
+    operation |= {"NAND": lambda v: not all(v), "NOR": lambda v: not any(v), "XNOR": lambda v: not sum(v) % 2}
+    operation |= {"0": lambda v: 0, "1": lambda v: 1}
+    names = {text.get_gid(): text for text in ax.texts}
+    tips = [
+        (wire.get_gid(), *point)
+        for wire in artists(ax, PathPatch)
+        for point in wire.get_path().vertices[4::5]  # where each of its curves ends
+    ]
+    bubbles = [(*bubble.center, bubble.radius) for bubble in artists(ax, Circle)]
+    boxes = {box.get_gid(): box for box in artists(ax, Rectangle)}
+
+    def read(x, low, high):
+        """(node, negated) of every wire that ends at x between two heights."""
+        return [
+            (node, negated)
+            for node, tip, y in tips
+            for negated in {False, any(np.hypot(tip + r - bx, y - by) < 1e-9 for bx, by, r in bubbles)}
+            if low < y < high and abs(tip + 2 * negated * (bubbles[0][2] if bubbles else 0) - x) < 1e-9
+        ]
+
+    def value(node, point):
+        if node not in boxes:
+            return point[int(node[1:])]
+        box = boxes[node]
+        operands = read(box.get_x(), box.get_y(), box.get_y() + box.get_height())
+        return int(operation[names[node].get_text()]([value(n, point) ^ negated for n, negated in operands]))
+
+    ((output, _),) = [(node, y) for node, tip, y in tips if tip == max(t for _, t, _ in tips)]
+    n_inputs = sum(text.get_text().startswith("$x_") for text in ax.texts)
+    return "".join(str(value(output, point)) for point in Cube(n_inputs).points())
+
+
+class TestCircuit:
+    def test_the_picture_computes_the_function(self, circuits):
+        assert len({len(artists(ax, Rectangle)) for _, ax in circuits}) == 8
+        for table, ax in circuits:
+            assert function_drawn(ax) == table.strings()[0]
+
+    def test_a_picture_of_another_circuit_is_told_apart(self):
+        wrong = complexity.minimal_circuit(TruthTables.from_strings(["00010111"]))
+        wrong.nodes["g1"]["gate"] = "0010"
+        drawn = function_drawn(plots.circuit(wrong, ax=own_axes()))
+        assert drawn == complexity.circuit_table(wrong).strings()[0] != "00010111"
+
+    def test_nothing_lies_on_anything_else(self, circuits):
+        for _, ax in circuits:
+            ax.figure.canvas.draw()
+            boxes = [box.get_window_extent() for box in artists(ax, Rectangle)]
+            texts = {text.get_gid(): text.get_window_extent() for text in ax.texts}
+            things = boxes + [texts[node] for node in texts if not node.startswith("g")]
+            for i, one in enumerate(things):
+                assert not any(one.overlaps(other) for other in things[:i])
+                assert ax.figure.bbox.contains(*one.min)
+                assert ax.figure.bbox.contains(*one.max)
+            for box in artists(ax, Rectangle):
+                name, outside = texts[box.get_gid()], box.get_window_extent()
+                assert outside.contains(*name.min)
+                assert outside.contains(*name.max)
+            for wire in artists(ax, PathPatch):
+                for points in wire.get_path().to_polygons(closed_only=False):
+                    along = ax.transData.transform(np.linspace(points[:-1], points[1:], 9).reshape(-1, 2))
+                    assert not any(box.padded(-1).contains(*point) for box in boxes for point in along)
+
+    def test_inputs_that_nothing_reads_are_grey(self):
+        ax = plots.circuit(complexity.minimal_circuit(TruthTables.from_strings(["00110011"])), ax=own_axes())
+        colors = {text.get_gid(): text.get_color() for text in ax.texts}
+        assert colors["x1"] == colors["f"] != colors["x0"] == colors["x2"]
+
+    def test_wires_of_a_tree_do_not_cross(self):
+        parity = TruthTables.from_callables(lambda x: x.sum() % 2, 4)
+        ax = plots.circuit(complexity.minimal_circuit(parity), ax=own_axes())
+        wires = [wire.get_path().vertices for wire in artists(ax, PathPatch)]
+        by_begin = sorted(wires, key=lambda v: (v[0, 0], v[0, 1]))
+        by_end = sorted(wires, key=lambda v: (v[-1, 0], v[-1, 1]))
+        assert [v[0, 1] for v in by_begin] == [v[0, 1] for v in by_end]
+
+    def test_a_figure_of_one_column_and_the_same_bytes_each_time(self, tmp_path):
+        circuit = complexity.minimal_circuit(TruthTables.from_strings(["01101001"]))
+        for name in ("one.svg", "two.svg"):
+            ax = plots.circuit(circuit)
+            assert ax.figure.get_size_inches()[0] == plots.WIDTH
+            plots.save(ax, tmp_path / name)
+            pyplot.close(ax.figure)
+        assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
+
+    @pytest.mark.parametrize("fault", ["operands", "gate", "output", "cycle"])
+    def test_refuses_what_is_no_circuit(self, fault):
+        circuit = complexity.minimal_circuit(TruthTables.from_strings(["0110"]))
+        if fault == "output":
+            del circuit.graph["output"]
+        elif fault == "cycle":
+            circuit.add_edge("g1", "x0")
+        else:
+            circuit.nodes["g1"][fault] = "0"
+        for wrong in (circuit, "x0 ^ x1"):
+            with pytest.raises(InvalidInput, match=r"needs a DAG .* complexity.minimal_circuit"):
+                plots.circuit(wrong)

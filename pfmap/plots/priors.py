@@ -1,15 +1,9 @@
-"""Pictures of results, sized for one column of print (3.4 inches): results in, matplotlib Axes out.
-
-Nothing is estimated here. The one thing to know: where one function stands for many, it is the first of them in the
-order of `prior.tables`; take that order from one half of the sample and the probabilities from the other.
-"""
+"""The prior: probability against complexity, and against rank."""
 
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,27 +11,19 @@ from numpy.typing import ArrayLike, NDArray
 
 from pfmap.bounds import LevinBound
 from pfmap.counts import FunctionCounts
-from pfmap.errors import IncompatibleTables, InvalidInput, StoreError
+from pfmap.errors import IncompatibleTables, InvalidInput
+from pfmap.plots.style import CHOSEN, FAINT, LINE, POINTS, SERIES, SMALL, TEXT, new_axes
 from pfmap.tables import Cube
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
     from pfmap.prior import PriorEstimate
-
-WIDTH = 3.4
-"""Width of one print column, in inches."""
 
 MANY = 10_000
 """More points than this are drawn as pixels in vector formats too."""
 
-_SIZE = WIDTH, 0.85 * WIDTH
-_TEXT, _SMALL = 8.0, 7.0
 _LOG2_10 = math.log2(10.0)
-# From the Okabe-Ito palette: told apart by colour-blind readers, and by their lightness in grey.
-_POINTS, _CHOSEN, _LINE, _FAINT = "#56B4E9", "#A33B00", "#000000", "#777777"
-_SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 
 
 def prior_against_complexity(
@@ -81,14 +67,14 @@ def prior_against_complexity(
             f"complexity is float{list(K.shape)}; it needs one finite value for each of the {len(log2_p)} functions, "
             "such as complexity.lempel_ziv(prior.tables)"
         )
-    ax = _new_axes() if ax is None else ax
+    ax = new_axes() if ax is None else ax
     seen = np.isfinite(log2_p)
     places, numbers = np.unique(K[seen] + 1j * log2_p[seen], return_counts=True)
     points = ax.scatter(
         places.real,
         places.imag,
         s=2.0 + 3.0 * np.log10(numbers),
-        color=_POINTS,
+        color=POINTS,
         linewidths=0,
         rasterized=len(places) > MANY,
         label="functions",
@@ -103,7 +89,7 @@ def prior_against_complexity(
         log2_p[first],
         yerr=np.abs(ends - log2_p[first]),
         fmt="o",
-        color=_CHOSEN,
+        color=CHOSEN,
         markersize=2.0,
         elinewidth=0.7,
         label=f"first of each K, {100 * prior.confidence:g} % interval{'*' if prior.caveat else ''}",
@@ -117,7 +103,7 @@ def prior_against_complexity(
             s=5.0,
             marker="v",
             facecolors="none",
-            edgecolors=_FAINT,
+            edgecolors=FAINT,
             linewidths=0.5,
             rasterized=len(limits) > MANY,
             label=f"{np.count_nonzero(~seen):,} without a count",
@@ -131,7 +117,7 @@ def prior_against_complexity(
         ends = np.array(ax.get_xlim())
         equation = rf"{line.kind}: $\log_2 P = {-line.a:.3g}\,K {f'{-line.b:+.3g}' if line.b else ''}$"
         style = "-" if line.kind == "fitted" else ":"
-        handles += ax.plot(ends, line.log2_p(ends), style, color=_LINE, linewidth=1.0, label=equation)
+        handles += ax.plot(ends, line.log2_p(ends), style, color=LINE, linewidth=1.0, label=equation)
     if isinstance(prior.tables.domain, Cube):
         handles += _uniform_prior(ax, prior.tables.domain.n_points)
     _legend(ax, handles)
@@ -140,18 +126,18 @@ def prior_against_complexity(
     powers = right.secondary_yaxis("right", functions=(_to_log10, _to_log2))
     powers.yaxis.set_major_locator(MaxNLocator(integer=True))
     powers.yaxis.set_major_formatter(lambda x, _: rf"$10^{{{x:.0f}}}$")
-    powers.tick_params(labelsize=_SMALL)
+    powers.tick_params(labelsize=SMALL)
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.tick_params(labelsize=_SMALL)
-    ax.set_xlabel(label, fontsize=_TEXT)
-    ax.set_ylabel(r"Prior probability, $\log_2 P$", fontsize=_TEXT)
+    ax.tick_params(labelsize=SMALL)
+    ax.set_xlabel(label, fontsize=TEXT)
+    ax.set_ylabel(r"Prior probability, $\log_2 P$", fontsize=TEXT)
     unseen, notes = prior.unseen, []
     if unseen.log2_high > -math.inf:
         low, mid, high = (100 * 2.0**x for x in (unseen.log2_low, unseen.log2_p, unseen.log2_high))
         notes.append(f"mass outside the sample {mid:.3g} % [{low:.3g}, {high:.3g}]")
     if prior.caveat:
         notes.append("* picked by the same sample")
-    top.set_title("; ".join(notes), fontsize=_SMALL, loc="left", pad=3.0)
+    top.set_title("; ".join(notes), fontsize=SMALL, loc="left", pad=3.0)
     return ax
 
 
@@ -183,7 +169,7 @@ def rank(
     Error: none, drawn as given. Cost: 0.2 s for 1e6 functions.
     Source: the line is that of Valle-Pérez, Camargo, Louis 2018, arXiv 1805.08522, with N_O = 2^(2^n).
     """
-    ax = _new_axes() if ax is None else ax
+    ax = new_axes() if ax is None else ax
     own = result.counts / result.n_samples if isinstance(result, FunctionCounts) else np.exp2(result.log2_p)
     if by is None:
         order = np.argsort(-own, kind="stable")
@@ -200,7 +186,7 @@ def rank(
     starts = np.flatnonzero(np.append(True, key[1:] != key[:-1]))
     stops = np.append(starts[1:], len(p))
     means = np.add.reduceat(p, starts) / (stops - starts)
-    color = _SERIES[sum(line.get_gid() == "rank" for line in ax.lines) % len(_SERIES)]
+    color = SERIES[sum(line.get_gid() == "rank" for line in ax.lines) % len(SERIES)]
     # A step reaches from the middle before its first rank to the middle after its last.
     edges = np.append(starts, len(p)) + 0.5
     ax.step(
@@ -218,47 +204,12 @@ def rank(
     if isinstance(result.tables.domain, Cube) and not any(line.get_gid() == "zipf" for line in ax.lines):
         n_points, r = result.tables.domain.n_points, np.array([1.0, len(p)])
         zipf = 1 / (n_points * math.log(2) * r)
-        ax.plot(r, zipf, "--", color=_LINE, linewidth=0.8, gid="zipf", label=rf"$1 / (r\,\ln 2^{{{n_points}}})$")
-    ax.tick_params(labelsize=_SMALL)
-    ax.set_xlabel("Rank r of the function", fontsize=_TEXT)
-    ax.set_ylabel("Prior probability P", fontsize=_TEXT)
+        ax.plot(r, zipf, "--", color=LINE, linewidth=0.8, gid="zipf", label=rf"$1 / (r\,\ln 2^{{{n_points}}})$")
+    ax.tick_params(labelsize=SMALL)
+    ax.set_xlabel("Rank r of the function", fontsize=TEXT)
+    ax.set_ylabel("Prior probability P", fontsize=TEXT)
     _legend(ax, sorted(ax.get_legend_handles_labels()[0], key=lambda line: line.get_gid() == "zipf"))
     return ax
-
-
-def column_axes() -> Axes:
-    """New Axes of one print column that pyplot does not know: no window, and gone with the last reference."""
-    from matplotlib.figure import Figure
-
-    return _only_axes(Figure(figsize=_SIZE))
-
-
-def save(drawn: Axes | Figure, path: str | os.PathLike[str]) -> Path:
-    """Write a figure so that the same figure gives the same bytes: no dates, no random ids; PNG at 300 dots an inch.
-
-    Args:
-        drawn: the figure, or any Axes of it.
-        path: ends in .png, .pdf or .svg.
-
-    Raises:
-        InvalidInput: another ending.
-        StoreError: the folder is missing or cannot be written.
-    """
-    import matplotlib
-
-    path = Path(path)
-    dateless = {".png": {"Software": None}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
-    if path.suffix.lower() not in dateless:
-        raise InvalidInput(f"a figure was to go to {path.name!r}; its name ends in .png, .pdf or .svg")
-    figure: Any = drawn.get_figure(root=True)
-    try:
-        with matplotlib.rc_context({"svg.hashsalt": "pfmap"}):
-            figure.savefig(path, dpi=300, metadata=dateless[path.suffix.lower()])
-    except OSError as error:
-        raise StoreError(
-            error.errno, f"{path}: {error.strerror}; choose a folder that exists and can be written"
-        ) from error
-    return path
 
 
 def _to_log10(log2: Any) -> Any:
@@ -269,22 +220,11 @@ def _to_log2(log10: Any) -> Any:
     return log10 * _LOG2_10
 
 
-def _new_axes() -> Axes:
-    from matplotlib import pyplot
-
-    return _only_axes(pyplot.figure(figsize=_SIZE))
-
-
-def _only_axes(figure: Figure) -> Axes:
-    figure.subplots_adjust(left=0.15, right=0.885, bottom=0.145, top=0.925)
-    return figure.add_subplot()
-
-
 def _legend(ax: Axes, handles: list[Any]) -> None:
     ax.legend(
         handles=handles,
         loc="upper right",
-        fontsize=_SMALL,
+        fontsize=SMALL,
         frameon=False,
         handlelength=1.2,
         borderpad=0.1,
@@ -295,7 +235,7 @@ def _legend(ax: Axes, handles: list[Any]) -> None:
 def _uniform_prior(ax: Axes, n_points: int) -> list[Any]:
     text = rf"uniform: $P = 2^{{-{n_points}}}$"
     if -n_points >= ax.get_ylim()[0]:
-        return [ax.axhline(-n_points, color=_FAINT, linestyle="--", linewidth=0.8, label=text)]
+        return [ax.axhline(-n_points, color=FAINT, linestyle="--", linewidth=0.8, label=text)]
     from matplotlib.lines import Line2D
 
     return [Line2D([], [], linestyle="none", label=f"{text}, far below")]
@@ -311,15 +251,15 @@ def _marginals(ax: Axes, K: NDArray[np.float64], log2_p: NDArray[np.float64]) ->
     levels, numbers = np.unique(K, return_counts=True)
     if len(levels) <= 100:
         width = 0.8 * np.diff(levels).min() if len(levels) > 1 else 1.0
-        top.bar(levels, numbers, width=width, color=_POINTS)
+        top.bar(levels, numbers, width=width, color=POINTS)
     else:
-        top.hist(K, bins=50, color=_POINTS)
+        top.hist(K, bins=50, color=POINTS)
     top.set_yscale("log")
-    top.tick_params(labelsize=_SMALL, labelbottom=False)
-    top.set_ylabel("functions", fontsize=_SMALL)
+    top.tick_params(labelsize=SMALL, labelbottom=False)
+    top.set_ylabel("functions", fontsize=SMALL)
     decades = _LOG2_10 * np.arange(min(-1, math.floor(log2_p.min(initial=0.0) / _LOG2_10)), 1)
-    right.hist(log2_p, bins=decades, weights=np.exp2(log2_p), orientation="horizontal", color=_POINTS, rwidth=0.8)
-    right.tick_params(labelsize=_SMALL, left=False, labelleft=False)
+    right.hist(log2_p, bins=decades, weights=np.exp2(log2_p), orientation="horizontal", color=POINTS, rwidth=0.8)
+    right.tick_params(labelsize=SMALL, left=False, labelleft=False)
     right.xaxis.set_major_locator(MaxNLocator(2, steps=[1, 2, 5, 10], prune="lower"))
-    right.set_title("mass", fontsize=_SMALL, pad=2.0)
+    right.set_title("mass", fontsize=SMALL, pad=2.0)
     return top, right

@@ -1,0 +1,11 @@
+"""Pictures of results, sized for one column of print (3.4 inches): results in, matplotlib Axes out.
+
+Nothing is estimated here. The one thing to know: where one function stands for many, it is the first of them in the
+order of `prior.tables`; take that order from one half of the sample and the probabilities from the other.
+"""
+
+from pfmap.plots.circuits import circuit
+from pfmap.plots.priors import MANY, prior_against_complexity, rank
+from pfmap.plots.style import WIDTH, column_axes, save
+
+__all__ = ["MANY", "WIDTH", "circuit", "column_axes", "prior_against_complexity", "rank", "save"]
