@@ -37,7 +37,7 @@ _OUTPUT = "f"
 _COLUMN, _ACROSS, _UP, _OPERAND, _BUBBLE = 1.75, 0.5, 0.34, 0.17, 0.08
 _UNIT = 26.0
 _ROWS = (0.5, 0.75, 1.0)  # rows apart, by how many of the two are nodes rather than wires
-_STARTS = 120  # orders of the inputs that are tried
+_STARTS = 24  # orders of the inputs that are tried: all, of four
 
 _Columns: TypeAlias = list[list[str]]  # from the top down: nodes, and those whose wires pass
 
@@ -84,7 +84,8 @@ def circuit(circuit: nx.DiGraph, *, ax: Axes | None = None) -> Axes:
     size = min(TEXT, 0.27 * pixels * 72 / ax.get_figure(root=True).dpi)  # type: ignore[union-attr]
 
     gates = {node: _GATES[data["gate"]] for node, data in circuit.nodes(data=True) if "gate" in data}
-    _draw_wires(ax, wires, entries, height, {(node, operand) for node, (_, operand) in gates.items()})
+    negated = {(node, operand) for node, (_, operand) in gates.items() if operand is not None}
+    _draw_wires(ax, wires, entries, height, negated)
     read = {wire.source for wire in wires}
     for node, at in column.items():
         x, y = _COLUMN * at, height[node, at]
@@ -137,22 +138,22 @@ def _wires(column: dict[str, int], operands: dict[str, tuple[str, ...]]) -> list
 
 
 def _ordered(column: dict[str, int], wires: list[_Wire]) -> _Columns:
-    """Each column from the top down: from every order of the inputs, by swaps while they save a crossing."""
+    """Each column from the top down: from several orders of the inputs, by swaps while they save a crossing."""
     members: list[dict[str, None]] = [{} for _ in range(1 + max(column.values()))]
     for node, at in column.items():
         members[at][node] = None
     for wire in wires:
         members[wire.column + 1][wire.target] = None
+    gaps = [[wire for wire in wires if wire.column == at] for at in range(len(members) - 1)]
     best, fewest = [list(names) for names in members], float("inf")
     for start in islice(permutations(members[0]), _STARTS):
         columns = [list(start)]
-        for at, names in enumerate(members[1:]):
+        for gap, names in zip(gaps, members[1:], strict=True):
             rows: dict[str, list[int]] = {name: [] for name in names}
-            for wire in wires:
-                if wire.column == at:
-                    rows[wire.target].append(columns[at].index(wire.source))
+            for wire in gap:
+                rows[wire.target].append(columns[-1].index(wire.source))
             columns.append(sorted(names, key=lambda name: float(np.mean(rows[name]))))
-        crossings = _untangled(columns, wires)
+        crossings = _untangled(columns, gaps)
         if crossings < fewest:
             best, fewest = columns, crossings
         if not crossings:
@@ -160,25 +161,28 @@ def _ordered(column: dict[str, int], wires: list[_Wire]) -> _Columns:
     return best
 
 
-def _untangled(columns: _Columns, wires: list[_Wire]) -> int:
-    fewest, before = _crossings(columns, wires), -1
-    while fewest != before:
-        before = fewest
-        for names in columns:
+def _untangled(columns: _Columns, gaps: list[list[_Wire]]) -> int:
+    swapped = True
+    while swapped:
+        swapped = False
+        for at, names in enumerate(columns):
+            near = gaps[max(0, at - 1) : at + 1]
             for i in range(len(names) - 1):
+                before = _crossings(columns, near)
                 names[i : i + 2] = names[i + 1], names[i]
-                crossings = _crossings(columns, wires)
-                if crossings < fewest:
-                    fewest = crossings
+                if _crossings(columns, near) < before:
+                    swapped = True
                 else:
                     names[i : i + 2] = names[i + 1], names[i]
-    return fewest
+    return _crossings(columns, gaps)
 
 
-def _crossings(columns: _Columns, wires: list[_Wire]) -> int:
-    row = [{name: i for i, name in enumerate(names)} for names in columns]
-    ends = [(wire.column, row[wire.column][wire.source], row[wire.column + 1][wire.target]) for wire in wires]
-    return sum(a[0] == b[0] and (a[1] - b[1]) * (a[2] - b[2]) < 0 for a, b in combinations(ends, 2))
+def _crossings(columns: _Columns, gaps: list[list[_Wire]]) -> int:
+    crossings = 0
+    for gap in gaps:
+        rows = [(columns[w.column].index(w.source), columns[w.column + 1].index(w.target)) for w in gap]
+        crossings += sum((a[0] - b[0]) * (a[1] - b[1]) < 0 for a, b in combinations(rows, 2))
+    return crossings
 
 
 def _entries(
@@ -238,7 +242,7 @@ def _draw_wires(
     wires: list[_Wire],
     entries: dict[str, tuple[float, ...]],
     height: dict[tuple[str, int], float],
-    negated: set[tuple[str, int | None]],
+    negated: set[tuple[str, int]],
 ) -> None:
     from matplotlib.patches import Circle, PathPatch
     from matplotlib.path import Path
