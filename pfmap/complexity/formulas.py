@@ -104,7 +104,7 @@ def greedy_dnf_literals(tables: TruthTables) -> Values:
     Raises:
         InvalidInput: more than 10 inputs.
 
-    Error: an upper bound. Cost: as `greedy_dnf_terms`. Source: likewise.
+    Error: an upper bound. Cost: as `greedy_dnf_terms`. Source: Chvatal 1979, Math. Oper. Res. 4:233.
 
     Example:
         >>> greedy_dnf_literals(TruthTables.from_strings(["00000000", "00010111", "01101001", "01111110"]))
