@@ -23,8 +23,12 @@ from pfmap.errors import InvalidInput, PfmapError, StoreError, TooFewSamples
 from pfmap.maps.mlp import MLP, Activation, BiasScaling, Inputs, Weights
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from pfmap.bounds import LevinBound
     from pfmap.counts import FunctionCounts
+    from pfmap.measuring import Measurement
     from pfmap.prior import PriorEstimate
     from pfmap.tables import TruthTables
 
@@ -73,19 +77,38 @@ def _number(type_: Any, tokens: Sequence[Any]) -> int:
     raise ValueError("it needs a whole number, such as 1000000 or 1e6")
 
 
-def _known_measure(type_: Any, name: str) -> None:
-    if name not in MEASURES:
-        raise ValueError(f"choose one of {', '.join(MEASURES)}")
-
-
 MEASURES = {
     name: measure
     for name, measure in sorted(vars(complexity).items())
     if isinstance(measure, complexity.ComplexityMeasure) and not isinstance(measure, type)
 }
+ALL = "all"
+_A_FEW_SECONDS = 5.0
+
+
+def _known_measure(type_: Any, name: str) -> None:
+    if name not in MEASURES:
+        raise ValueError(f"choose one of {', '.join(MEASURES)}")
+
+
+def _known_measures(type_: Any, names: tuple[str, ...]) -> None:
+    for name in names:
+        if name not in MEASURES and name != ALL:
+            raise ValueError(f"{name} is no measure; choose {ALL}, or some of {', '.join(MEASURES)}")
+
 
 MeasureName: TypeAlias = Annotated[
     str, Parameter(name=["--measure", "-m"], validator=_known_measure, help=f"K, one of {', '.join(MEASURES)}.")
+]
+MeasureNames: TypeAlias = Annotated[
+    tuple[str, ...],
+    Parameter(
+        name=["--measures", "--measure", "-m"],
+        validator=_known_measures,
+        negative="",
+        consume_multiple=True,
+        help=f"K, one or more of {', '.join(MEASURES)}; or {ALL}, for those that answer for these functions.",
+    ),
 ]
 
 
@@ -234,31 +257,62 @@ def complexity_(
     run: Path,
     /,
     *,
-    measure: MeasureName = "lempel_ziv",
+    measures: MeasureNames = ("lempel_ziv",),
+    top: int | None = None,
+    redo: Annotated[bool, Parameter(negative="")] = False,
     csv_file: Annotated[Path | None, Parameter(name="--csv")] = None,
 ) -> None:
-    """Show how functions and samples spread over complexity.
+    """Compute complexities into the run's table, and show how functions and samples spread over them.
 
-    Example: pfmap complexity relu --csv complexity.csv
+    Each measure becomes a column of counts.parquet. What is there is not computed again, and the same command goes on
+    where an earlier one was stopped. One measure is shown level by level, several in a line each.
+
+    Example: pfmap complexity relu --measures all
 
     Args:
         run: Folder that pfmap sample filled.
-        measure: K.
-        csv_file: Write each function with its count and its complexity to this file.
+        measures: K.
+        top: Compute for so many most frequent functions only; the others stay null in the table.
+        redo: Compute again what is there.
+        csv_file: Write each function with its count and its complexities to this file.
     """
     import numpy as np
 
+    from pfmap.measuring import add_complexity, missing_measurements
+    from pfmap.store import load_complexity
+
     counts = _load(run)
-    K = MEASURES[measure](counts.tables)
-    levels, where, functions = np.unique(K, return_inverse=True, return_counts=True)
-    samples = np.bincount(where, counts.counts)
-    _print_table(
-        (f"{measure} [{MEASURES[measure].unit}]", "functions", "share of samples"),
-        zip(levels, functions.tolist(), samples / counts.n_samples, strict=True),
-    )
-    print(f"mean {K.mean():.4g} over functions, {np.average(K, weights=counts.counts):.4g} over samples")
+    chosen = _answering(counts.tables) if ALL in measures else {name: MEASURES[name] for name in measures}
+    missing = missing_measurements(run, counts.tables, chosen.values(), top=top, redo=redo)
+    _announce(missing)
+    try:
+        add_complexity(run, counts.tables, missing)
+    except KeyboardInterrupt:
+        print(f"\npfmap: what is measured is kept in {run}; the same command goes on from there", file=sys.stderr)
+        raise
+    shown = slice(top)
+    tables, numbers = counts.tables[shown], counts.counts[shown]
+    if top is not None:
+        share = numbers.sum() / counts.n_samples
+        print(f"the {len(tables):,} most frequent functions, {100 * share:.4g} % of the samples")
+    if len(chosen) == 1:
+        ((name, measure),) = chosen.items()
+        K = load_complexity(run, [name])[name][shown]
+        levels, where, functions = np.unique(K, return_inverse=True, return_counts=True)
+        _print_table(
+            (f"{name} [{measure.unit}]", "functions", "share of samples"),
+            zip(levels, functions.tolist(), np.bincount(where, numbers) / counts.n_samples, strict=True),
+        )
+        print(f"mean {K.mean():.4g} over functions, {np.average(K, weights=numbers):.4g} over samples")
+    else:
+        columns = ((measure, load_complexity(run, [name])[name][shown]) for name, measure in chosen.items())
+        _print_table(
+            ("measure", "mean over functions", "over samples", "largest", "unit"),
+            ((m.name, K.mean(), np.average(K, weights=numbers), K.max(), m.unit) for m, K in columns),
+        )
     if csv_file is not None:
-        _write_csv(csv_file, {"table": counts.tables.strings, "count": counts.counts.tolist, measure: K.tolist})
+        values = {name: K[shown].tolist for name, K in load_complexity(run, chosen).items()}
+        _write_csv(csv_file, {"table": tables.strings, "count": numbers.tolist, **values})
 
 
 @app.command(sort_key=3)
@@ -282,8 +336,9 @@ def bound(
     """
     from pfmap.bounds import above, fit_levin_bound
 
-    _, estimate = judging.estimate(_load(run))
-    K = MEASURES[measure](estimate.tables)
+    counts = _load(run)
+    _, estimate = judging.estimate(counts)
+    K = _complexity_of(run, measure, counts, estimate.tables)
     print(f"log2 P <= -a K - b, K = {measure} [{MEASURES[measure].unit}]")
     bounds = _a_priori_bounds(estimate, measure, max_complexity)
     for label, line in [*bounds, ("fitted", fit_levin_bound(estimate, K))]:
@@ -325,12 +380,13 @@ def plot(
     from pfmap import plots
     from pfmap.bounds import fit_levin_bound
 
-    pick, estimate = judging.estimate(_load(run))
+    counts = _load(run)
+    pick, estimate = judging.estimate(counts)
     ax = plots.column_axes()
     if rank:
         plots.rank(estimate, by=pick, ax=ax)
     else:
-        K = MEASURES[measure](estimate.tables)
+        K = _complexity_of(run, measure, counts, estimate.tables)
         try:
             bound = fit_levin_bound(estimate, K) if fit else None
         except TooFewSamples as error:
@@ -350,6 +406,51 @@ def _load(run: Path) -> FunctionCounts:
     from pfmap.store import load_counts
 
     return load_counts(run)
+
+
+def _answering(tables: TruthTables) -> dict[str, complexity.ComplexityMeasure]:
+    """The measures that answer for these tables; the others are listed with what to use instead."""
+    answering = {}
+    for name, measure in MEASURES.items():
+        try:
+            measure(tables[:1])
+        except InvalidInput as error:
+            print(f"left out: {error}", file=sys.stderr)
+        else:
+            answering[name] = measure
+    return answering
+
+
+def _announce(missing: Sequence[Measurement]) -> None:
+    """Say what takes more than a few seconds before it starts."""
+    slow = [f"{m.measure.name} {_duration(m.seconds)}" for m in missing if m.seconds > _A_FEW_SECONDS]
+    if slow:
+        print(
+            f"this takes about {_duration(sum(m.seconds for m in missing))}, of which {', '.join(slow)}; "
+            "--top N takes the N most frequent functions alone",
+            file=sys.stderr,
+        )
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _complexity_of(run: Path, measure: str, counts: FunctionCounts, tables: TruthTables) -> NDArray[np.float64]:
+    """K of some functions of a run: from its table where all of them are there, computed otherwise."""
+    import numpy as np
+
+    from pfmap.store import load_complexity, stored_measures
+
+    stored = stored_measures(run)
+    if measure in stored and stored[measure].is_current:
+        K = load_complexity(run, [measure])[measure][tables.positions_in(counts.tables)]
+        if not np.isnan(K).any():
+            return K
+    return MEASURES[measure](tables)
 
 
 def _a_priori_bounds(

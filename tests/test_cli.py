@@ -7,15 +7,17 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from pfmap import complexity, draw, maps
+from pfmap import cli, complexity, draw, maps
 from pfmap.bounds import fit_levin_bound
-from pfmap.cli import main
+from pfmap.cli import MEASURES, main
+from pfmap.measuring import Measurement
 from pfmap.prior import estimate_prior
-from pfmap.store import load_counts
+from pfmap.store import load_complexity, load_counts, stored_measures
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +134,93 @@ def test_complexity_spreads_all_functions_and_samples(run, measure, tmp_path, ca
     assert [float(row[measure]) for row in read_csv(target)] == K.tolist()
 
 
+def printed_table(out):
+    return {line.split()[0]: line for line in out.splitlines()[1:]}
+
+
+def test_all_measures_become_columns_of_the_table(tmp_path, capsys):
+    run, target = tmp_path / "run", tmp_path / "k.csv"
+    draw = ["sample", "-n", "2000", "--n-inputs", "5", "--hidden", "8", "--out", str(run)]
+    assert main(draw) == 0
+    counts = load_counts(run)
+    capsys.readouterr()
+    assert main(["complexity", str(run), "--measures", "all", "--top", "30", "--csv", str(target)]) == 0
+    out, err = capsys.readouterr()
+    top = counts.tables[:30]
+    left_out = set()
+    columns = load_complexity(run)
+    for name, measure in MEASURES.items():
+        if measure.min_inputs <= 5 <= measure.max_inputs:
+            np.testing.assert_array_equal(columns[name][:30], measure(top))
+            assert np.all(np.isnan(columns[name][30:]))
+            assert f"{measure(top).mean():.4g}" in printed_table(out)[name]
+            assert printed_table(out)[name].endswith(measure.unit)
+        else:
+            left_out.add(name)
+    assert len(columns) == len(MEASURES) - len(left_out)
+    assert {line.split()[2] for line in err.splitlines() if line.startswith("left out: ")} == left_out
+    assert all("; use " in line for line in err.splitlines() if line.startswith("left out: "))
+    assert (
+        out.splitlines()[0] == f"the 30 most frequent functions, {counts.counts[:30].sum() / 20:.4g} % of the samples"
+    )
+    rows = read_csv(target)
+    assert [row["table"] for row in rows] == top.strings()
+    for name, K in columns.items():
+        np.testing.assert_array_equal([float(row[name]) for row in rows], K[:30])
+
+    before = (run / "counts.parquet").read_bytes()
+    assert main(draw) == 0
+    assert main(["complexity", str(run), "-m", "entropy", "lempel_ziv", "--top", "30"]) == 0
+    assert (run / "counts.parquet").read_bytes() == before
+    assert load_counts(run) == counts
+
+
+def test_measures_are_named_once_or_more(run, capsys):
+    for flags in (
+        ["-m", "entropy", "-m", "lempel_ziv"],
+        ["--measures", "entropy", "lempel_ziv"],
+        ["--measure", "entropy", "--measure", "lempel_ziv"],
+    ):
+        assert main(["complexity", str(run), *flags]) == 0
+        assert list(printed_table(capsys.readouterr().out)) == ["entropy", "lempel_ziv"]
+
+
+def test_a_long_computation_is_announced(tmp_path, capsys):
+    assert main(["sample", "-n", "9000", "--out", str(tmp_path / "run")]) == 0
+    counts = load_counts(tmp_path / "run")
+    hours = Measurement(complexity.threshold_degree, np.arange(len(counts)), 3 * 3600.0, False)
+    seconds = Measurement(complexity.entropy, np.arange(len(counts)), 1.0, False)
+    capsys.readouterr()
+    cli._announce([seconds, hours])
+    assert capsys.readouterr().err == (
+        "this takes about 3 h, of which threshold_degree 3 h; --top N takes the N most frequent functions alone\n"
+    )
+    cli._announce([seconds])
+    assert capsys.readouterr().err == ""
+
+
+def test_plot_and_bound_read_the_columns_that_are_there(run, monkeypatch, capsys):
+    name = "decision_tree_mixture"
+    assert main(["bound", str(run), "-m", name]) == 0
+    computed = capsys.readouterr().out
+    assert main(["complexity", str(run), "-m", name]) == 0
+    monkeypatch.setitem(MEASURES, name, SimpleNamespace(unit=MEASURES[name].unit))  # which cannot be called
+    capsys.readouterr()
+    assert main(["bound", str(run), "-m", name]) == 0
+    assert capsys.readouterr().out == computed
+    assert main(["plot", str(run), "-m", name]) == 0
+
+
+def test_a_column_of_some_functions_alone_is_not_taken_for_all(run, capsys):
+    name = "decision_tree_size"
+    assert main(["bound", str(run), "-m", name]) == 0
+    computed = capsys.readouterr().out
+    assert main(["complexity", str(run), "-m", name, "--top", "5"]) == 0
+    capsys.readouterr()
+    assert main(["bound", str(run), "-m", name]) == 0
+    assert capsys.readouterr().out == computed
+
+
 def test_bound_prints_a_priori_and_fitted(run, estimate, capsys):
     assert main(["bound", str(run)]) == 0
     out = capsys.readouterr().out
@@ -194,6 +283,9 @@ def test_plot_writes_where_it_is_told(run, tmp_path, capsys):
         (["prior", "RUN", "--top", "few"], "int"),
         (["prior", "RUN", "--csv", "missing/p.csv"], "can be written"),
         (["complexity", "RUN", "--measure", "lz"], "lempel_ziv, "),
+        (["complexity", "RUN", "-m", "entropy", "lz"], "lz is no measure; choose all, or some of anf_degree"),
+        (["complexity", "RUN", "-m", "entropy", "zstd_length"], "at least 8; use complexity.lempel_ziv"),
+        (["complexity", "RUN", "--top", "0"], "at least 1"),
         (["bound", "RUN", "--max-complexity", "0"], "above 0"),
         (["plot", "RUN", "--out", "a.gif"], ".png, .pdf or .svg"),
         (["plot", "RUN", "--out", "missing/a.png"], "can be written"),
@@ -262,3 +354,41 @@ def test_ctrl_c_keeps_blocks_and_the_same_command_finishes(tmp_path):
     assert list(run.glob("block-*"))
     assert main(["sample", *size, "--out", str(run)]) == 0
     assert load_counts(run).n_samples == 600_000
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_ctrl_c_keeps_what_is_measured_and_the_same_command_finishes(tmp_path, capsys):
+    run = tmp_path / "run"
+    assert main(["sample", "-n", "40_000", "--out", str(run)]) == 0
+    counts = load_counts(run)
+    started = pfmap("complexity", run, "--measures", "threshold_degree", "entropy")
+    assert "threshold_degree" in started.stderr.readline()  # minutes of linear programs are announced, and begin
+    time.sleep(3)
+    started.send_signal(signal.SIGINT)
+    _, error = started.communicate(timeout=60)
+    assert started.returncode == 130, error
+    assert f"what is measured is kept in {run}; the same command goes on from there" in error
+    assert "Traceback" not in error
+    np.testing.assert_array_equal(load_complexity(run, ["entropy"])["entropy"], complexity.entropy(counts.tables))
+    done = np.flatnonzero(~np.isnan(load_complexity(run, ["threshold_degree"])["threshold_degree"]))
+    assert 0 < len(done) < len(counts)
+    np.testing.assert_array_equal(done, np.arange(len(done)))
+    capsys.readouterr()
+    top = len(done) + 5
+    assert main(["complexity", str(run), "-m", "threshold_degree", "entropy", "--top", str(top)]) == 0
+    assert list(printed_table(capsys.readouterr().out.partition("\n")[2])) == ["threshold_degree", "entropy"]
+    K = load_complexity(run)["threshold_degree"]
+    assert not np.isnan(K[:top]).any()
+    assert load_counts(run) == counts
+
+
+def test_two_commands_at_once_keep_each_other_s_columns(run):
+    measures = ("greedy_dnf_terms", "block_sensitivity")
+    commands = [pfmap("complexity", run, "-m", measure) for measure in measures]
+    for command in commands:
+        _, error = command.communicate(timeout=120)
+        assert command.returncode == 0, error
+    assert set(measures) <= set(stored_measures(run))
+    tables = load_counts(run).tables
+    for measure in measures:
+        np.testing.assert_array_equal(load_complexity(run)[measure], MEASURES[measure](tables))

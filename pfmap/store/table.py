@@ -169,7 +169,7 @@ def load_complexity(path: str | os.PathLike[str], names: Iterable[str] | None = 
         except (duckdb.Error, PfmapError, ValueError, TypeError, KeyError, MemoryError) as error:
             raise CorruptStore(
                 f"the column {name} of {file} is damaged ({first_line(error)}); "
-                "compute that measure again and save it over this column"
+                "compute that measure again and save it over this column (pfmap complexity --redo)"
             ) from error
         columns[name] = K
     return columns
