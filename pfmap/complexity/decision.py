@@ -84,8 +84,8 @@ def decision_tree_mixture(tables: TruthTables) -> Values:
         InvalidInput: more than 10 inputs.
 
     Error: exact in real arithmetic; rounding stays below 1e-11 bits. Cost: n 3^(n - 1) steps a function; 60000
-    functions/s at n = 7, 1200 at n = 10 on one core. Source: context-tree weighting (Willems, Shtarkov, Tjalkens 1995,
-    IEEE Trans. Inf. Theory 41:653) with every input a candidate at every node.
+    functions/s at n = 7, 1200 at n = 10 on one core. Source: Willems, Shtarkov, Tjalkens 1995, IEEE Trans. Inf. Theory
+    41:653 (context-tree weighting), with every input a candidate at every node.
 
     Example:
         >>> decision_tree_mixture(TruthTables.from_strings(["00000000", "01101001"])).round(3)
