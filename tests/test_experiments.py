@@ -3,17 +3,22 @@
 import importlib
 import json
 import sys
+from itertools import permutations
+from math import factorial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from pfmap import maps
+import pfmap
+from pfmap import TruthTables, complexity, maps
 from tests.statistics import LEVEL, assert_multinomial
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 TINY = {
+    "lz_over_orders": {"n_networks": 50, "repeats": 2, "every": 1000},
+    "measure_agreement": {"n_networks": 60, "repeats": 2},
     "perceptron_weight": {"n_samples": 5_000},
     "prior_against_lz": {"n_samples": 20_000},
     "rank_plot": {"n_samples": 5_000},
@@ -90,6 +95,94 @@ def test_rank_plot_shows_what_a_sample_that_ranks_itself_gets_wrong(experiment, 
     assert ranks["1"]["functions_tied"] >= 1
     last = ranks[max(ranks, key=int)]
     assert last["r_times_judged_P"] < 0.5 * last["r_times_own_frequency"]
+
+
+def test_measures_part_over_all_functions_as_published(experiment, tmp_path):
+    """Facts of section 5: with exact C the tree mixture correlates .56, C_LZ .21, the entropy .19."""
+    numbers = written_by(experiment, "measure_agreement", tmp_path)["numbers"]
+    at = numbers["measures"].index
+    with_exact = dict(zip(numbers["measures"], numbers["all"][at("circuit_size")], strict=True))
+    published = {"circuit_size": 1.0, "decision_tree_mixture": 0.56, "lempel_ziv": 0.21, "entropy": 0.19}
+    assert {name: round(with_exact[name], 2) for name in published} == published
+    unanswered = {name for name in numbers["measures"] if numbers["sampled"][at("entropy")][at(name)] is None}
+    assert unanswered >= {"circuit_depth", "formula_size"}
+    assert not unanswered & {"lempel_ziv", "robdd_size", "threshold_degree"}
+
+
+def test_spread_over_orders_is_that_of_a_loop_over_them(experiment):
+    found = experiment("lz_over_orders").main(0, n_networks=20, repeats=2, every=700)[1]
+    rms, given = [], []
+    for seed in (0, 1):
+        tables = pfmap.draw(maps.MLP(7, (40, 40)), 20, seed=seed).tables
+        orders = list(permutations(range(7)))[::700]
+        lz = np.array([complexity.lempel_ziv(tables.permute_inputs(order)) for order in orders])
+        rms.append(np.sqrt(np.mean([np.var(of_one) for of_one in lz.T])))
+        given.append(np.std(complexity.lempel_ziv(tables)))
+    assert found["orders"] == len(orders) == 8
+    assert found["sd_over_orders_rms"]["value"] == pytest.approx(np.mean(rms), abs=1e-4)
+    assert found["sd_across_functions_as_given"]["value"] == pytest.approx(np.mean(given), abs=1e-4)
+    assert found["sd_over_orders_rms"]["low"] < np.mean(rms) < found["sd_over_orders_rms"]["high"]
+
+
+class TestComplexitySpeed:
+    """The rivals of the benchmark do what they are timed for, and its other numbers are right."""
+
+    @pytest.fixture
+    def speed(self, experiment):
+        return experiment("complexity_speed")
+
+    def test_rivals_find_the_same(self, speed):
+        samples = {kind: tables[:8] for kind, tables in speed.functions(7, 0, 200).items()}
+        for found in speed.disagreements(samples).values():
+            assert found == {"functions": 8, "lempel_ziv": 0, "canonical form": 0}
+
+    def test_a_rival_that_errs_is_noticed(self, speed, monkeypatch):
+        monkeypatch.setattr(speed, "searched_words", len)
+        monkeypatch.setattr(speed, "numpy_brute_force", lambda words: words)
+        samples = {kind: tables[:8] for kind, tables in speed.functions(7, 0, 200).items()}
+        for found in speed.disagreements(samples).values():
+            assert found["lempel_ziv"] > 0
+            assert found["canonical form"] > 0
+
+    @pytest.mark.parametrize("n", [1, 2, 3, 4, 5])
+    def test_neighbours_are_swapped_into_every_order_once(self, speed, n):
+        order, seen = list(range(n)), {tuple(range(n))}
+        for i in speed.adjacent_swaps(n):
+            order[i], order[i + 1] = order[i + 1], order[i]
+            seen.add(tuple(order))
+        assert len(seen) == len(speed.adjacent_swaps(n)) + 1 == factorial(n)
+
+    def test_fewest_nodes_over_all_orders_are_the_measure_s(self, speed):
+        tables = TruthTables.from_ints(range(0, 256, 7), 3)
+        fewest = [min(speed.nodes_in_order(f, o) for o in permutations(range(3))) for f in tables.bits()]
+        np.testing.assert_array_equal(fewest, complexity.robdd_size(tables))
+
+    def test_sifting_ends_in_an_order_and_never_below_the_fewest(self, speed):
+        pytest.importorskip("dd")
+        found = speed.diagrams({"networks": speed.functions(7, 0, 100)["networks"][:5]})["networks"]
+        for package in ("autoref", "cudd"):
+            assert found[package]["mean_nodes"] >= found["mean_fewest_nodes"]
+            assert found[package]["below_the_fewest"] == 0
+
+    def test_exact_tables_are_as_published(self, speed):
+        found = speed.exact_tables_counts()
+        assert [found[name]["as_published"] for name in speed.EXACT_COUNTS] == [True, True, True, None]
+        assert all(sum(counts["functions"]) == 1 << 16 for counts in found.values())
+
+    def test_the_circuit_bound_is_never_below_exact(self, speed):
+        for found in speed.circuit_bound(0, 500).values():
+            assert found["below_exact"] == 0
+
+    def test_rates_are_those_of_the_clock(self, speed, monkeypatch):
+        """A clock that only the call moves: 2 ms an item, and 10 ms a call."""
+        now = [0.0]
+        monkeypatch.setattr(speed.time, "process_time", lambda: now[0])
+
+        def call(items):
+            now[0] += 0.010 + 0.002 * len(items)
+
+        rate = speed.best_rates({"call": (call, list(range(256)))}, 2, 0.1)["call"]
+        assert 0.9 < rate * (0.010 + 0.002 * 256) / 256 <= 1
 
 
 def test_out_must_exist(experiment, tmp_path, capsys):

@@ -1,5 +1,6 @@
 """README.md is true: its Python runs, and its numbers are those of figures/*.json."""
 
+import importlib
 import json
 import re
 from pathlib import Path
@@ -12,8 +13,8 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def measured():
-    return json.loads((ROOT / "figures" / "throughput.json").read_text(encoding="utf-8"))
+def measured(name="throughput"):
+    return json.loads((ROOT / "figures" / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def test_the_python_of_the_readme_ends_in_a_plot(tmp_path, monkeypatch):
@@ -53,15 +54,32 @@ def test_exactness_is_what_was_measured():
     assert f"over {numbers['networks_compared_with_logits']:,} networks" in README
 
 
-def test_the_table_of_measures_is_what_they_say_of_themselves():
+@pytest.fixture
+def speed(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "experiments"))
+    return importlib.import_module("complexity_speed")
+
+
+def test_the_table_of_measures_is_what_they_say_of_themselves_and_what_was_measured(speed):
+    record = measured("complexity_speed")
+    unmeasured = set(speed.every_measure()) - set(record["run"]["measured"]["functions_per_second"])
+    assert not unmeasured, "run experiments/complexity_speed.py, and put what its --rows prints into README.md"
+    lines = [line for line in README.splitlines() if line.startswith("| `") and line.count("|") == 8]
+    assert lines == speed.readme_rows(record["run"]["measured"])
+
+
+def test_the_rivals_of_the_measures_are_the_benchmark_s(speed):
+    record = measured("complexity_speed")
+    for claim in (*speed.rival_rows(record["run"]["measured"]), *speed.claims(record)):
+        assert claim in " ".join(README.split()), claim
+
+
+def test_sources_in_the_table_are_the_docstrings(speed):
     measures = [m for m in vars(complexity).values() if isinstance(m, complexity.ComplexityMeasure)]
-    lines = set()
     for measure in (m for m in measures if not isinstance(m, type)):
-        kept = ", ".join(sorted(symmetry.replace("_", " ") for symmetry in measure.invariance)) or "nothing"
-        coded = "yes" if measure.is_code_length else "no"
-        inputs = f"{measure.min_inputs} to {measure.max_inputs}"
-        lines.add(f"| `{measure.name}` | {measure.unit} | {coded} | {kept} | {inputs} |")
-    assert lines == {line for line in README.splitlines() if line.startswith("| `") and line.count("|") == 6}
+        shown, said = speed.source(measure), " ".join(measure.__doc__.split("Source:")[1].split())
+        assert len(shown) < 50
+        assert all(part in said for part in shown.replace(" et al.", "").rsplit(" ", 1)), (shown, said)
 
 
 @pytest.mark.parametrize("path", re.findall(r"\]\((figures/[^)]+)\)", README))
