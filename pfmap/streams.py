@@ -15,6 +15,9 @@ from pfmap.errors import InvalidInput
 LATENTS = 0
 """Number of the stream that holds latent vectors z."""
 
+CLUSTERS = 1
+"""Number of the stream that holds hidden layers and the read-outs that share them."""
+
 # 2 Phi(z) - 1 = z P(z^2) / Q(z^2) for |z| <= UNIFORM_CLIP, to 4e-7 in float32: a uniform number on (-1, 1) from a
 # normal. Only multiplications, additions and one division, each rounded by itself, so that every device and kernel
 # reaches the same bits.

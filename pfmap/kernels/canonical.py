@@ -37,7 +37,9 @@ def _plain_changes() -> tuple[NDArray[np.int8], NDArray[np.int64]]:
     return padded, lengths
 
 
-_CHANGES, _N_CHANGES = _plain_changes()
+CHANGES, N_CHANGES = _plain_changes()
+"""Of n things, row n: each step exchanges CHANGES[n, step] and the next; N_CHANGES[n] steps see all orders."""
+
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 _U1, _U32 = np.uint64(1), np.uint64(32)
 _ZERO = np.uint64(0)
@@ -98,7 +100,7 @@ def _canonicalize(low, high, n, permutations, flips, reversal, complement, least
             c, d = (a ^ full_low, b ^ full_high) if negated else (a, b)
             if turned:
                 for k in range(n):
-                    c, d = _flip(c, d, k)
+                    c, d = flip_bit(c, d, k)
             if flips:
                 count = _over_flips(c, d, n, weight, permutations, invariants, groups, best, count)
             elif permutations:
@@ -120,7 +122,8 @@ def _judge(key, low, high, factor, best, count):
 
 
 @njit(cache=True, nogil=True)
-def _flip(low, high, k):
+def flip_bit(low, high, k):
+    """Negate index bit k."""
     if k == 6:
         return high, low
     shift, mask = np.uint64(1 << k), SET[k]
@@ -128,7 +131,7 @@ def _flip(low, high, k):
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _swap(low, high, i, j):
+def swap_bits(low, high, i, j):
     """Exchange index bits i < j."""
     if j == 6:
         shift, mask = np.uint64(1 << i), SET[i]
@@ -172,11 +175,11 @@ def _over_flips(low, high, n, ones_in_all, permutations, invariants, groups, bes
     for k in range(n):
         ones = _ones_where(low, high, k)
         if 2 * ones > ones_in_all:
-            low, high = _flip(low, high, k)
+            low, high = flip_bit(low, high, k)
         if 2 * ones != ones_in_all:
             settled |= 1 << k
         else:
-            flipped_low, flipped_high = _flip(low, high, k)
+            flipped_low, flipped_high = flip_bit(low, high, k)
             if flipped_low == low and flipped_high == high:
                 idle += 1  # the function does not depend on it
             else:
@@ -192,7 +195,7 @@ def _over_flips(low, high, n, ones_in_all, permutations, invariants, groups, bes
         k = _nth_member(tied, popcount(np.uint64((code & -code) - 1)))
         if k < 0:
             return count
-        low, high = _flip(low, high, k)
+        low, high = flip_bit(low, high, k)
 
 
 @njit(cache=True, nogil=True)
@@ -212,7 +215,7 @@ def _orient(low, high, n, settled, tied):
             if as_is != flipped:
                 newly |= 1 << k
                 if as_is > flipped:
-                    low, high = _flip(low, high, k)
+                    low, high = flip_bit(low, high, k)
         if not newly:
             break
         settled |= newly
@@ -261,7 +264,7 @@ def _over_permutations(low, high, n, factor, invariants, groups, best, count):
                 least = j
         if least != i:
             invariants[i], invariants[least] = invariants[least], invariants[i]
-            low, high = _swap(low, high, i, least)
+            low, high = swap_bits(low, high, i, least)
     if not tied:
         return _judge(key, low, high, factor, best, count)
 
@@ -273,7 +276,7 @@ def _over_permutations(low, high, n, factor, invariants, groups, best, count):
         symmetric, orders = True, 1
         for k in range(i, end - 1):
             orders *= k + 2 - i
-            swapped_low, swapped_high = _swap(low, high, k, k + 1)
+            swapped_low, swapped_high = swap_bits(low, high, k, k + 1)
             symmetric &= swapped_low == low and swapped_high == high
         if symmetric:
             factor *= orders
@@ -286,17 +289,17 @@ def _over_permutations(low, high, n, factor, invariants, groups, best, count):
     at = 0
     while at < n_groups:
         start, size, step, direction = groups[at, 0], groups[at, 1], groups[at, 2], groups[at, 3]
-        if direction > 0 and step < _N_CHANGES[size]:
-            k = start + _CHANGES[size, step]
+        if direction > 0 and step < N_CHANGES[size]:
+            k = start + CHANGES[size, step]
             groups[at, 2] = step + 1
         elif direction < 0 and step > 0:
-            k = start + _CHANGES[size, step - 1]
+            k = start + CHANGES[size, step - 1]
             groups[at, 2] = step - 1
         else:
             groups[at, 3] = -direction
             at += 1
             continue
-        low, high = _swap(low, high, k, k + 1)
+        low, high = swap_bits(low, high, k, k + 1)
         count = _judge(key, low, high, factor, best, count)
         at = 0
     return count

@@ -1,4 +1,8 @@
-"""Counting keys: an open-addressing table of exact keys of any number of 64-bit words."""
+"""Counting keys: open-addressing tables of exact keys of any number of 64-bit words.
+
+A slot holds a key and what is counted of it side by side, so that a key costs one line of memory; a first count of 0
+marks it free.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +10,20 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import int64, njit, types, uint64
+from numba import njit, types, uint64
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-_AHEAD = 32
+AHEAD = 32
+"""Keys whose slots are asked for before the first of them is read."""
+
 _MAX_LOAD = 0.6
+_QUICK_GROWTH = 1 << 19
 
 
 @intrinsic
-def _prefetch(typing: Any, array: Any, index: Any) -> Any:
+def prefetch(typing: Any, array: Any, index: Any) -> Any:
+    """Ask for the line of memory that holds array[index], to write to it soon."""
     signature = types.void(array, types.int64)
 
     def generate(context: Any, b: Any, sig: Any, args: Any) -> Any:
@@ -32,60 +40,108 @@ def _prefetch(typing: Any, array: Any, index: Any) -> Any:
 
 
 @njit(nogil=True, cache=True, inline="always")
-def _hash(keys, i):
+def hash_key(keys, i):
+    """64 well-mixed bits of row i of keys[k, n_words]."""
     x = uint64(0)
     for w in range(keys.shape[1]):
         # Every word passes a full multiply and shift: truth tables are far too regular for a weaker mix.
-        x = (x ^ keys[i, w]) * uint64(0x9E3779B97F4A7C15)
+        x = (x ^ uint64(keys[i, w])) * uint64(0x9E3779B97F4A7C15)
         x ^= x >> uint64(32)
     x *= uint64(0xD6E8FEB86659FD93)
     return x ^ (x >> uint64(29))
 
 
 @njit(nogil=True, cache=True)
-def _add(slots, slot_counts, keys, counts, start, room):
-    """Count keys[start:], stopping before `room` new ones are passed; returns the place reached and the new ones."""
-    mask = uint64(len(slot_counts) - 1)
+def _add(slots, keys, values, start, room):
+    """Add values of keys[start:], stopping before `room` new ones are passed; returns the place reached and how many.
+
+    Values are one or two arrays int64[k]; an empty one stands for ones.
+    """
+    mask = len(slots) - 1
     width = keys.shape[1]
-    at = np.empty(_AHEAD, np.int64)
+    stride = slots.shape[1]
+    flat = slots.reshape(-1)
+    at = np.empty(AHEAD, np.int64)
     new = 0
     while start < len(keys):
-        batch = min(_AHEAD, len(keys) - start)
+        batch = min(AHEAD, len(keys) - start)
         if new + batch > room:
             break
         for b in range(batch):
-            at[b] = int64(_hash(keys, start + b) & mask)
-            _prefetch(slots, at[b] * width)
-            _prefetch(slot_counts, at[b])
+            at[b] = np.int64(hash_key(keys, start + b) & uint64(mask))
+            prefetch(flat, at[b] * stride)
         for b in range(batch):
             slot = at[b]
             i = start + b
             while True:
-                count = slot_counts[slot]
-                base = slot * width
-                if count == 0:
-                    for w in range(width):
-                        slots[base + w] = keys[i, w]
-                    slot_counts[slot] = counts[i] if len(counts) else 1
-                    new += 1
-                    break
+                base = slot * stride
                 same = True
-                for w in range(width):
-                    if slots[base + w] != keys[i, w]:
-                        same = False
-                        break
+                if flat[base + width] == 0:
+                    for w in range(width):
+                        flat[base + w] = keys[i, w]
+                    new += 1
+                else:
+                    for w in range(width):
+                        if flat[base + w] != keys[i, w]:
+                            same = False
+                            break
                 if same:
-                    slot_counts[slot] = count + (counts[i] if len(counts) else 1)
+                    for v in range(len(values)):
+                        flat[base + width + v] += values[v][i] if len(values[v]) else 1
                     break
-                slot = (slot + 1) & int64(mask)
+                slot = (slot + 1) & mask
         start += batch
     return start, new
+
+
+@njit(nogil=True, cache=True)
+def _move(slots, larger, width):
+    """Every key into a larger table, in which none of them stands; both are walked in nearly the same order."""
+    mask = len(larger) - 1
+    stride = slots.shape[1]
+    keys, held, free = slots[:, :width], slots.reshape(-1), larger.reshape(-1)
+    for i in range(len(slots)):
+        if held[i * stride + width] == 0:
+            continue
+        slot = np.int64(hash_key(keys, i) & uint64(mask))
+        while free[slot * stride + width]:
+            slot = (slot + 1) & mask
+        for v in range(stride):
+            free[slot * stride + v] = held[i * stride + v]
+
+
+class _Sums:
+    """A growing table from keys, uint64[n_words], to sums of n_values positive numbers."""
+
+    def __init__(self, n_words: int, n_values: int, capacity: int) -> None:
+        self._n_words = n_words
+        self._size = 0
+        self._slots = np.zeros((capacity, n_words + n_values), np.int64)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def _add(self, keys: NDArray[np.uint64], *values: NDArray[np.int64]) -> None:
+        start, words = 0, keys.view(np.int64)
+        while start < len(keys):
+            room = int(_MAX_LOAD * len(self._slots)) - self._size
+            start, new = _add(self._slots, words, values, start, room)
+            self._size += new
+            if start < len(keys):
+                held = self._slots
+                factor = 4 if len(held) < _QUICK_GROWTH else 2
+                self._slots = np.zeros((factor * len(held), held.shape[1]), np.int64)
+                _move(held, self._slots, self._n_words)
+
+    def _taken(self) -> NDArray[np.int64]:
+        taken: NDArray[np.int64] = self._slots[self._slots[:, self._n_words] != 0]
+        return taken
 
 
 _ONES = np.empty(0, np.int64)
 
 
-class CountTable:
+class CountTable(_Sums):
     """A growing table from keys, uint64[n_words], to counts.
 
     Error: exact; keys are compared whole. Cost: some 20 ns a key, 8 (n_words + 1) bytes for each of 1.7 to 4 slots a
@@ -93,30 +149,33 @@ class CountTable:
     """
 
     def __init__(self, n_words: int, capacity: int = 1 << 12) -> None:
-        self._n_words = n_words
-        self._size = 0
-        self._allocate(capacity)
-
-    def _allocate(self, capacity: int) -> None:
-        self._slots = np.zeros(capacity * self._n_words, np.uint64)
-        self._counts = np.zeros(capacity, np.int64)
-
-    def __len__(self) -> int:
-        return self._size
+        super().__init__(n_words, 1, capacity)
 
     def add(self, keys: NDArray[np.uint64], counts: NDArray[np.int64] = _ONES) -> None:
         """Count each row of keys uint64[k, n_words] once, or counts int64[k] times."""
-        start = 0
-        while start < len(keys):
-            room = int(_MAX_LOAD * len(self._counts)) - self._size
-            start, new = _add(self._slots, self._counts, keys, counts, start, room)
-            self._size += new
-            if start < len(keys):
-                held = self.items()
-                self._allocate(2 * len(self._counts))
-                _add(self._slots, self._counts, *held, 0, len(self._counts))
+        self._add(keys, counts)
 
     def items(self) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
         """All keys uint64[size, n_words] in no particular order, and their counts int64[size]."""
-        taken = np.flatnonzero(self._counts)
-        return self._slots.reshape(-1, self._n_words)[taken], self._counts[taken]
+        taken, w = self._taken(), self._n_words
+        return np.ascontiguousarray(taken[:, :w]).view(np.uint64), np.ascontiguousarray(taken[:, w])
+
+
+class ClusterCountTable(_Sums):
+    """A growing table from keys, uint64[n_words], to counts and sums of squares of the counts within clusters.
+
+    Error: exact; keys are compared whole. Cost: as CountTable, 8 bytes more a slot.
+    """
+
+    def __init__(self, n_words: int, capacity: int = 1 << 12) -> None:
+        super().__init__(n_words, 2, capacity)
+
+    def add(self, keys: NDArray[np.uint64], counts: NDArray[np.int64], squares: NDArray[np.int64]) -> None:
+        """Add counts and squares int64[k] to those of each row of keys uint64[k, n_words]."""
+        self._add(keys, counts, squares)
+
+    def items(self) -> tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.int64]]:
+        """All keys uint64[size, n_words] in no particular order, their counts and their squares int64[size]."""
+        taken, w = self._taken(), self._n_words
+        keys = np.ascontiguousarray(taken[:, :w]).view(np.uint64)
+        return keys, np.ascontiguousarray(taken[:, w]), np.ascontiguousarray(taken[:, w + 1])

@@ -20,7 +20,7 @@ RELU, LEAKY_RELU, TANH, ERF, SIGMOID, GELU, SILU, STEP, LINEAR = range(9)
 """Activation codes; maps.mlp names them in this order."""
 
 TILE = tiles.TILE
-_WIDE = tiles.WIDE
+WIDE = tiles.WIDE
 
 
 @njit(nogil=True, cache=True)
@@ -45,7 +45,8 @@ def _phi(code, a):
 
 
 @njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
-def _dot(theta, w, fan_in, h):
+def exact_dot(theta, w, fan_in, h):
+    """Float64 sum of theta[w + k] h[k]."""
     total = 0.0
     for k in range(fan_in):
         total += float64(theta[w + k]) * h[k]
@@ -53,19 +54,25 @@ def _dot(theta, w, fan_in, h):
 
 
 @njit(nogil=True, cache=True)
-def _exact_logit(theta, layers, n, plus_minus, code, point, h, g):
-    """Float64 logit of one point."""
+def exact_hidden(theta, layers, n, plus_minus, code, point, h, g):
+    """Float64 activations of the last of these layers at one point, in one of the two buffers; no layers: inputs."""
     for i in range(n):
         bit = (point >> (n - 1 - i)) & 1
         h[i] = 2.0 * bit - 1.0 if plus_minus else float64(bit)
-    last = len(layers) - 1
-    for depth in range(last + 1):
+    for depth in range(len(layers)):
         fan_in, fan_out, w, bias = layers[depth, 0], layers[depth, 1], layers[depth, 2], layers[depth, 3]
         for i in range(fan_out):
-            a = float64(theta[bias + i]) + _dot(theta, w + i * fan_in, fan_in, h)
-            g[i] = _phi(code, a) if depth < last else a
+            g[i] = _phi(code, float64(theta[bias + i]) + exact_dot(theta, w + i * fan_in, fan_in, h))
         h, g = g, h
-    return h[0]
+    return h
+
+
+@njit(nogil=True, cache=True)
+def _exact_logit(theta, layers, n, plus_minus, code, point, h, g):
+    """Float64 logit of one point."""
+    last = len(layers) - 1
+    h = exact_hidden(theta, layers[:last], n, plus_minus, code, point, h, g)
+    return float64(theta[layers[last, 3]]) + exact_dot(theta, layers[last, 2], layers[last, 0], h)
 
 
 @njit(nogil=True, cache=True)
@@ -128,8 +135,8 @@ def _shallow(theta, layers, n, plus_minus, code, bases, logits):
 
 
 @njit(nogil=True, cache=True)
-def _dense(theta, layers, depth, floor, live, n_live, h, source, target, wide):
-    """One block of columns of a dense layer from h[source:] to h[target:], its rows in near-equal groups."""
+def dense(theta, layers, depth, floor, live, n_live, h, source, out, target, wide):
+    """One block of columns of a dense layer from h[source:] to out[target:], its rows in near-equal groups."""
     fan_in, width, w, bias = layers[depth, 0], layers[depth, 1], layers[depth, 2], layers[depth, 3]
     row = 0
     for groups in range((width + tiles.MAX_ROWS - 1) // tiles.MAX_ROWS, 0, -1):
@@ -137,25 +144,25 @@ def _dense(theta, layers, depth, floor, live, n_live, h, source, target, wide):
         at_w, at_b, at = w + row * fan_in, bias + row, target + row * TILE
         if wide:
             if rows == 5:
-                tiles.wide_5(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, h, at)
+                tiles.wide_5(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, out, at)
             elif rows == 4:
-                tiles.wide_4(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, h, at)
+                tiles.wide_4(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, out, at)
             elif rows == 3:
-                tiles.wide_3(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, h, at)
+                tiles.wide_3(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, out, at)
             elif rows == 2:
-                tiles.wide_2(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, h, at)
+                tiles.wide_2(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, out, at)
             else:
-                tiles.wide_1(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, h, at)
+                tiles.wide_1(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, out, at)
         elif rows == 5:
-            tiles.dense_5(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, h, at)
+            tiles.dense_5(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, out, at)
         elif rows == 4:
-            tiles.dense_4(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, h, at)
+            tiles.dense_4(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, out, at)
         elif rows == 3:
-            tiles.dense_3(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, h, at)
+            tiles.dense_3(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, out, at)
         elif rows == 2:
-            tiles.dense_2(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, h, at)
+            tiles.dense_2(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, out, at)
         else:
-            tiles.dense_1(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, h, at)
+            tiles.dense_1(theta, at_w, at_b, fan_in, live, n_live, h, source, floor, out, at)
         row += rows
 
 
@@ -189,39 +196,62 @@ def _step(h, start, width, points, nearest, at_point):
 
 
 @njit(nogil=True, cache=True)
-def _forward(theta, layers, n, plus_minus, code, h, bases, live, nearest, logits):
-    """Float32 logits of all points, tile by tile; the halves of h take turns as a layer's inputs and outputs."""
-    points = min(TILE, len(logits))
+def is_sparse(code):
+    """Whether activations are often 0 on a whole block of points."""
+    return code in (RELU, STEP)
+
+
+@njit(nogil=True, cache=True)
+def list_live(sparse, wide, h, source, fan_in, live):
+    """List the rows of a block of columns that are not all zero, or all rows; returns how many, at least one.
+
+    Where none is live, the one that stands in live[0] is zero on the block.
+    """
+    n_live = 0
+    for k in range(fan_in):
+        live[n_live] = k
+        if not sparse:
+            n_live += 1
+        elif wide:
+            n_live += tiles.alive_wide(h, source + k * TILE)
+        else:
+            n_live += tiles.alive_16(h, source + k * TILE)
+    return max(n_live, 1)
+
+
+@njit(nogil=True, cache=True)
+def hidden_tile(theta, layers, n_hidden, n, plus_minus, code, tile, points, h, bases, live, nearest):
+    """Activations of the last of n_hidden >= 1 layers on a tile; returns where in h they start.
+
+    The halves of h take turns as a layer's inputs and outputs.
+    """
     floor = float32(0.0) if code == RELU else float32(-np.inf)
-    wide = points % _WIDE == 0
-    step = _WIDE if wide else 16
-    sparse = code in (RELU, STEP)  # activations that are often 0 on a whole block of points
+    wide = points % WIDE == 0
+    source, target = 0, len(h) // 2
+    _first_layer(theta, layers, n, plus_minus, floor, tile, points, bases, h)
+    for depth in range(1, n_hidden + 1):
+        fan_in = layers[depth - 1, 1]
+        if code == STEP:
+            _step(h, source, fan_in, points, nearest, tile * points)
+        elif code not in (RELU, LINEAR):
+            _activate(code, h, source, fan_in, points)
+        if depth == n_hidden:
+            break
+        for column in range(0, points, WIDE if wide else 16):
+            n_live = list_live(is_sparse(code), wide, h, source + column, fan_in, live)
+            dense(theta, layers, depth, floor, live, n_live, h, source + column, h, target + column, wide)
+        source, target = target, source
+    return source
+
+
+@njit(nogil=True, cache=True)
+def _forward(theta, layers, n, plus_minus, code, h, bases, live, nearest, logits):
+    """Float32 logits of all points, tile by tile."""
+    points = min(TILE, len(logits))
     last = len(layers) - 1
     for tile in range(len(logits) // points):
-        source, target = 0, len(h) // 2
-        _first_layer(theta, layers, n, plus_minus, floor if last > 0 else float32(-np.inf), tile, points, bases, h)
-        for depth in range(1, last + 1):
-            fan_in = layers[depth, 0]
-            if code == STEP:
-                _step(h, source, fan_in, points, nearest, tile * points)
-            elif code not in (RELU, LINEAR):
-                _activate(code, h, source, fan_in, points)
-            if depth == last:
-                break
-            for column in range(0, points, step):
-                n_live = 0
-                for k in range(fan_in):
-                    live[n_live] = k
-                    if not sparse:
-                        n_live += 1
-                    elif wide:
-                        n_live += tiles.alive_wide(h, source + k * TILE + column)
-                    else:
-                        n_live += tiles.alive_16(h, source + k * TILE + column)
-                # Where none is live, the one that stands in live[0] is zero on the block.
-                _dense(theta, layers, depth, floor, live, max(n_live, 1), h, source + column, target + column, wide)
-            source, target = target, source
         if last > 0:
+            source = hidden_tile(theta, layers, last, n, plus_minus, code, tile, points, h, bases, live, nearest)
             fan_in, w, bias = layers[last, 0], layers[last, 2], layers[last, 3]
             rows = (fan_in + tiles.OUTPUT_SPLIT - 1) // tiles.OUTPUT_SPLIT * tiles.OUTPUT_SPLIT
             for k in range(source + fan_in * TILE, source + rows * TILE):
@@ -233,12 +263,13 @@ def _forward(theta, layers, n, plus_minus, code, h, bases, live, nearest, logits
             else:
                 tiles.output_16(theta, w, bias, fan_in, h, source, logits, tile * points)
         else:
+            _first_layer(theta, layers, n, plus_minus, float32(-np.inf), tile, points, bases, h)
             for p in range(points):
                 logits[tile * points + p] = h[p]
 
 
 @njit(nogil=True, cache=True)
-def _parameters(z, scales, uniform, n, first_width, theta):
+def parameters(z, scales, uniform, n, first_width, theta):
     """theta[:d] from z. A tile has sixteen points or more: for n < 4 a first layer of four inputs stands at the end."""
     width = len(scales)
     if uniform:
@@ -321,7 +352,7 @@ def _sample(
         if i == 0 or index % uint64(SHARERS) == 0:
             left = start_run(z, state, seed, index, stream, width)
         left = next_stretch(z, state, left, width)
-        _parameters(z, scales, uniform, n, first_width, theta)
+        parameters(z, scales, uniform, n, first_width, theta)
         if shallow:
             _shallow(theta, tiled, max(n, 4), plus_minus, code, bases, logits)
         else:

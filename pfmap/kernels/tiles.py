@@ -6,6 +6,7 @@ neuron, entry p of a row belonging to point p of the tile.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from llvmlite import ir
@@ -13,6 +14,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from pfmap.kernels.lanes import (
+    FLOAT,
     FLOATS,
     INT32,
     INT64,
@@ -253,6 +255,177 @@ def signs(typing: Any, logits: Any, at: Any) -> Any:
             mask = b.zext(b.bitcast(positive, MASK), INT64)
             bits = b.or_(bits, b.shl(mask, place(i)))
         return bits
+
+    return signature, generate
+
+
+def _make_sign_sums(points: int) -> Any:
+    """Sign bits of one row plus each of `n_rows` >= 1 others, and which sums come near zero at any point.
+
+    Sum r goes to keys[key_at + r stride], bit p the sign of point p. The rows with a point not beyond its limit,
+    max(smallest, sqrt(limit + limits[r])), are listed in near[near_at:]; returns how many.
+    """
+    vectors = points // LANES
+
+    @intrinsic
+    def sign_sums(
+        typing: Any, row: Any, row_at: Any, limit: Any, rows: Any, rows_at: Any, limits: Any, n_rows: Any,
+        smallest: Any, keys: Any, key_at: Any, stride: Any, near: Any, near_at: Any,
+    ) -> Any:  # fmt: skip
+        i64, f32 = types.int64, types.float32
+        signature = i64(row, i64, f32, rows, i64, limits, i64, f32, keys, i64, i64, near, i64)
+
+        def generate(context: Any, b: Builder, sig: Any, args: Any) -> Any:
+            row_, row_at_, limit_, rows_, rows_at_, limits_, n_rows_, smallest_, keys_, key_at_, stride_, *near_ = args
+            fixed = pointer_to(context, b, sig.args[0], row_, row_at_)
+            others = pointer_to(context, b, sig.args[3], rows_, rows_at_)
+            their_limits = pointer_to(context, b, sig.args[5], limits_, place(0))
+            words = pointer_to(context, b, sig.args[8], keys_, key_at_)
+            listed = pointer_to(context, b, sig.args[11], *near_)
+            kept = [load(b, fixed, place(LANES * v)) for v in range(vectors)]
+            own_limit, lowest = splat(b, limit_), splat(b, smallest_)
+
+            def body(r: Value, carried: list[Value]) -> list[Value]:
+                start = b.mul(r, place(TILE))
+                sums = [b.fadd(kept[v], load(b, others, b.add(start, place(LANES * v)))) for v in range(vectors)]
+                signs = [b.icmp_signed("<", b.bitcast(x, INTS), ints(0)) for x in sums]
+                b.store(_bits(b, signs), b.gep(words, [b.mul(r, stride_)]))
+                sizes = [b.and_(b.bitcast(x, INTS), ints(0x7FFFFFFF)) for x in sums]  # which order as their bits do
+                least = functools.reduce(lambda x, y: b.select(b.icmp_signed("<", x, y), x, y), sizes)
+                square = b.fadd(own_limit, splat(b, b.load(b.gep(their_limits, [r]))))
+                bound = larger(b, call(b, "sqrt", square), lowest)
+                beyond = b.bitcast(b.fcmp_ordered(">", b.bitcast(least, FLOATS), bound), MASK)
+                b.store(r, b.gep(listed, carried))
+                is_near = b.icmp_unsigned("!=", beyond, ir.Constant(MASK, -1))
+                return [b.add(carried[0], b.zext(is_near, INT64))]
+
+            (count,) = loop(b, n_rows_, [place(0)], body)
+            return count
+
+        return signature, generate
+
+    return sign_sums
+
+
+def _bits(b: Builder, masks: list[Value]) -> Value:
+    """Vectors of i1, 64 lanes at most, as one word."""
+    while len(masks) > 1:
+        lanes = [*range(2 * masks[0].type.count)]
+        both = ir.Constant(ir.VectorType(INT32, len(lanes)), lanes)
+        masks = [b.shuffle_vector(x, y, both) for x, y in zip(masks[::2], masks[1::2], strict=True)]
+    bits = b.bitcast(masks[0], ir.IntType(masks[0].type.count))
+    return bits if bits.type == INT64 else b.zext(bits, INT64)
+
+
+sign_sums_16, sign_sums_32, sign_sums_64 = (_make_sign_sums(points) for points in (16, 32, 64))
+
+_SHORT = ir.IntType(16)
+MOST_SHORT = 1 << 14
+"""Sums of two shorts of at most this size do not overflow."""
+
+
+@intrinsic
+def shorten(typing: Any, row: Any, row_at: Any, factor: Any, out: Any, at: Any) -> Any:
+    """One row of a tile times a factor, rounded to int16; products of at most MOST_SHORT in size."""
+    signature = types.void(row, types.int64, types.float32, out, types.int64)
+
+    def generate(context: Any, b: Builder, sig: Any, args: Any) -> Any:
+        pointer = pointer_to(context, b, sig.args[0], args[0], args[1])
+        outputs = pointer_to(context, b, sig.args[3], args[3], args[4])
+        factor_ = splat(b, args[2])
+        for start in range(0, TILE, LANES):
+            # Next to 1.5 * 2^23 a float is an integer, whose low bits are its own.
+            rounded = fma(b, load(b, pointer, place(start)), factor_, floats(1.5 * 2.0**23))
+            shorts = b.trunc(b.bitcast(rounded, INTS), ir.VectorType(_SHORT, LANES))
+            target = b.gep(outputs, [place(start)])
+            b.store(shorts, b.bitcast(target, shorts.type.as_pointer())).align = 2
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def _make_short_sums(points: int) -> Any:
+    """As sign_sums on rows of int16: lists the rows with a sum not beyond `limit` in size at any point."""
+    lanes = min(points, 2 * LANES)
+    vector = ir.VectorType(_SHORT, lanes)
+
+    def shorts(b: Builder, pointer: Value, offset: Value) -> Value:
+        loaded = b.load(b.bitcast(b.gep(pointer, [offset]), vector.as_pointer()))
+        loaded.align = 2
+        return loaded
+
+    @intrinsic
+    def short_sums(
+        typing: Any, row: Any, row_at: Any, rows: Any, rows_at: Any, n_rows: Any, limit: Any, keys: Any, key_at: Any,
+        stride: Any, near: Any, near_at: Any,
+    ) -> Any:  # fmt: skip
+        i64 = types.int64
+        signature = i64(row, i64, rows, i64, i64, types.int16, keys, i64, i64, near, i64)
+
+        def generate(context: Any, b: Builder, sig: Any, args: Any) -> Any:
+            row_, row_at_, rows_, rows_at_, n_rows_, limit_, keys_, key_at_, stride_, *near_ = args
+            fixed = pointer_to(context, b, sig.args[0], row_, row_at_)
+            others = pointer_to(context, b, sig.args[2], rows_, rows_at_)
+            words = pointer_to(context, b, sig.args[6], keys_, key_at_)
+            listed = pointer_to(context, b, sig.args[9], *near_)
+            kept = [shorts(b, fixed, place(start)) for start in range(0, points, lanes)]
+            limits, zero = splat(b, limit_, vector), ir.Constant(vector, [0] * lanes)
+
+            def body(r: Value, carried: list[Value]) -> list[Value]:
+                start = b.mul(r, place(TILE))
+                sums = [b.add(x, shorts(b, others, b.add(start, place(lanes * v)))) for v, x in enumerate(kept)]
+                negative = [b.icmp_signed("<", x, zero) for x in sums]
+                b.store(_bits(b, negative), b.gep(words, [b.mul(r, stride_)]))
+                sizes = [b.select(less, b.sub(zero, x), x) for less, x in zip(negative, sums, strict=True)]
+                least = functools.reduce(lambda x, y: b.select(b.icmp_signed("<", x, y), x, y), sizes)
+                close = _bits(b, [b.icmp_signed("<=", least, limits)])
+                b.store(r, b.gep(listed, carried))
+                return [b.add(carried[0], b.zext(b.icmp_unsigned("!=", close, place(0)), INT64))]
+
+            (count,) = loop(b, n_rows_, [place(0)], body)
+            return count
+
+        return signature, generate
+
+    return short_sums
+
+
+short_sums_16, short_sums_32, short_sums_64 = (_make_short_sums(points) for points in (16, 32, 64))
+
+
+@intrinsic
+def add_tiles(typing: Any, x: Any, x_at: Any, y: Any, y_at: Any, out: Any, at: Any) -> Any:
+    """One row of a tile plus another."""
+    i64 = types.int64
+    signature = types.void(x, i64, y, i64, out, i64)
+
+    def generate(context: Any, b: Builder, sig: Any, args: Any) -> Any:
+        first, second, total = (pointer_to(context, b, sig.args[k], args[k], args[k + 1]) for k in (0, 2, 4))
+        for at in map(place, range(0, TILE, LANES)):
+            store(b, b.fadd(load(b, first, at), load(b, second, at)), total, at)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def peak(typing: Any, array: Any, at: Any, n_vectors: Any) -> Any:
+    """The largest |array[at + i]| of n_vectors * LANES entries; NaN if any is."""
+    signature = types.float32(array, types.int64, types.int64)
+
+    def generate(context: Any, b: Builder, sig: Any, args: Any) -> Any:
+        pointer = pointer_to(context, b, sig.args[0], args[0], args[1])
+
+        def body(i: Value, carried: list[Value]) -> list[Value]:
+            size = b.and_(load(b, pointer, b.mul(i, place(LANES)), INTS), ints(0x7FFFFFFF))
+            return [b.select(b.icmp_signed(">", size, carried[0]), size, carried[0])]
+
+        (vector,) = loop(b, args[2], [ints(0)], body)
+        largest = b.extract_element(vector, ir.Constant(INT32, 0))
+        for lane in range(1, LANES):
+            x = b.extract_element(vector, ir.Constant(INT32, lane))
+            largest = b.select(b.icmp_signed(">", x, largest), x, largest)
+        return b.bitcast(largest, FLOAT)
 
     return signature, generate
 

@@ -75,6 +75,18 @@ def rounding_bands(net: MLP) -> RoundingBands:
     return RoundingBands(SAFETY * math.sqrt(error / q), SAFETY * math.sqrt(error), step)
 
 
+def kernel_settings(net: MLP) -> tuple[int, int, int, int, int]:
+    """A network as its kernels take it: inputs; whether in {-1, +1}; activation; uniform weights; origin always 0."""
+    zero_at_origin = net.activation != "sigmoid"  # phi(0) = 0 for every other activation
+    return (
+        net.n_inputs,
+        int(net.inputs == "pm1"),
+        ACTIVATIONS.index(net.activation),
+        int(net.weights == "uniform"),
+        int(net.inputs == "01" and net.sigma_b == 0 and zero_at_origin),
+    )
+
+
 class FusedSampler:
     """Truth tables of an MLP at the indices of its latent stream, by the fused kernel."""
 
@@ -83,14 +95,7 @@ class FusedSampler:
         self._n_words = -(-net.domain.n_points // 64)
         self._layers = np.array([(x.fan_in, x.fan_out, x.weights_at, x.biases_at) for x in net.layers], np.int64)
         self._scales = net.scales()
-        zero_at_origin = net.activation != "sigmoid"  # phi(0) = 0 for every other activation
-        self._settings = (
-            net.n_inputs,
-            int(net.inputs == "pm1"),
-            ACTIVATIONS.index(net.activation),
-            int(net.weights == "uniform"),
-            int(net.inputs == "01" and net.sigma_b == 0 and zero_at_origin),
-        )
+        self._settings = kernel_settings(net)
         self._bands = (bands.relative, bands.smallest, bands.step)
 
     def __call__(self, seed: int, first: int, count: int) -> NDArray[np.uint64]:
