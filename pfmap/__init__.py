@@ -7,8 +7,9 @@ A parameter-function map turns standard normals z into a truth table. `draw` sam
 
 from pfmap import complexity, maps
 from pfmap.bounds import Exceedance, LevinBound, a_priori_levin_bound, above, fit_levin_bound
-from pfmap.counts import FunctionCounts
+from pfmap.counts import FunctionCounts, Totals
 from pfmap.errors import CorruptStore, IncompatibleTables, InvalidInput, PfmapError, StoreError, TooFewSamples
+from pfmap.invariance import InvarianceTest, invariance_test
 from pfmap.prior import PriorEstimate, UnseenMass, estimate_prior, estimate_unseen
 from pfmap.sampling import draw
 from pfmap.store import load_counts, save_counts
@@ -23,12 +24,14 @@ __all__ = [
     "FunctionCounts",
     "IncompatibleTables",
     "InvalidInput",
+    "InvarianceTest",
     "LevinBound",
     "PfmapError",
     "Points",
     "PriorEstimate",
     "StoreError",
     "TooFewSamples",
+    "Totals",
     "TruthTables",
     "UnseenMass",
     "a_priori_levin_bound",
@@ -40,6 +43,7 @@ __all__ = [
     "estimate_prior",
     "estimate_unseen",
     "fit_levin_bound",
+    "invariance_test",
     "load_counts",
     "maps",
     "save_counts",

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pfmap.errors import IncompatibleTables, InvalidInput, TooFewSamples
 from pfmap.streams import generator
-from pfmap.symmetry import Symmetry, canonicalize
+from pfmap.symmetry import Symmetry, canonicalize, check_group
 from pfmap.tables import TruthTables, concatenate
 
 _MIRRORED = np.packbits(np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)[:, ::-1], axis=1).ravel()
@@ -306,13 +306,13 @@ class FunctionCounts:
             >>> counts.pooled({"input_permutations"}).counts
             array([5, 1])
         """
-        canonical = canonicalize(self.tables[:0], group=group)
+        chosen = check_group(group)
+        if self.orbits == chosen:
+            return self
         if self.orbits is not None:
-            if self.orbits == canonical.group:
-                return self
             raise InvalidInput(
                 f"these are counts of orbits under {', '.join(sorted(self.orbits))}, not under "
-                f"{', '.join(sorted(canonical.group)) or 'nothing'}; pool counts of functions"
+                f"{', '.join(sorted(chosen)) or 'nothing'}; pool counts of functions"
             )
         if self.cluster_size > 1:
             raise InvalidInput(
@@ -325,9 +325,9 @@ class FunctionCounts:
                 'Draw with pool="orbits"'
             )
         return FunctionCounts.from_unordered(
-            canonicalize(self.tables, group=group).representatives,
+            canonicalize(self.tables, group=chosen).representatives,
             self.counts,
-            {**self.provenance, "orbits": sorted(canonical.group)},
+            {**self.provenance, "orbits": sorted(chosen)},
         )
 
     def merge(self, *others: FunctionCounts) -> FunctionCounts:

@@ -75,11 +75,7 @@ def canonicalize(tables: TruthTables, *, group: Collection[Symmetry] = NPN) -> C
         array([2, 2, 2, 2])
     """
     require_tables("canonicalize", tables)
-    known: tuple[Symmetry, ...] = get_args(Symmetry)
-    asked = list(group) if isinstance(group, Collection) and not isinstance(group, str) else [group]
-    if any(symmetry not in known for symmetry in asked):
-        raise InvalidInput(f"group is {group!r}; it needs a set of symmetries, any of {', '.join(known)}")
-    chosen = frozenset(symmetry for symmetry in known if symmetry in asked)
+    chosen = check_group(group)
     n = tables.n_inputs
     if n > MAX_INPUTS:
         raise InvalidInput(
@@ -100,3 +96,12 @@ def canonicalize(tables: TruthTables, *, group: Collection[Symmetry] = NPN) -> C
         * (2 if "complement" in chosen else 1)
     )
     return CanonicalTables(TruthTables.from_words(words, Cube(n)), order // automorphisms, automorphisms, chosen)
+
+
+def check_group(group: object) -> frozenset[Symmetry]:
+    """The symmetries as a frozenset, or InvalidInput where one is unknown."""
+    known: tuple[Symmetry, ...] = get_args(Symmetry)
+    asked = list(group) if isinstance(group, Collection) and not isinstance(group, str) else [group]
+    if any(symmetry not in known for symmetry in asked):
+        raise InvalidInput(f"group is {group!r}; it needs a set of symmetries, any of {', '.join(known)}")
+    return frozenset(symmetry for symmetry in known if symmetry in asked)

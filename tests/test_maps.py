@@ -9,6 +9,7 @@ import pytest
 import torch
 from scipy import special, stats
 
+import pfmap
 from pfmap import Cube, InvalidInput, Points, maps
 from pfmap.kernels.normals import normals
 from tests.statistics import assert_chi_square, assert_mean
@@ -295,3 +296,102 @@ def test_a_latent_function_is_its_function():
 def test_a_latent_function_needs_latents(n_latents):
     with pytest.raises(InvalidInput, match="n_latents is"):
         maps.LatentFunction("none", Cube(1), n_latents, lambda z: z)
+
+
+# Symmetry
+
+
+def first_layer(net, z):
+    return z[:, : net.n_inputs * net.layers[0].fan_out].reshape(len(z), -1, net.n_inputs)
+
+
+def swapped_inputs(net, z):
+    """Latents of the network that reads inputs 0 and 1 the other way round."""
+    z = z.clone()
+    first_layer(net, z)[:, :, [0, 1]] = first_layer(net, z)[:, :, [1, 0]]
+    return (
+        z,
+        [int(f"{j:0{net.n_inputs}b}"[1::-1] + f"{j:0{net.n_inputs}b}"[2:], 2) for j in range(1 << net.n_inputs)],
+        1,
+    )
+
+
+def flipped_input(net, z):
+    """Latents of the network that reads the negative of input 0."""
+    z = z.clone()
+    first_layer(net, z)[:, :, 0] *= -1
+    return z, [j ^ (1 << (net.n_inputs - 1)) for j in range(1 << net.n_inputs)], 1
+
+
+def negated_read_out(net, z):
+    z = z.clone()
+    z[:, net.layers[-1].weights_at :] *= -1
+    return z, list(range(1 << net.n_inputs)), -1
+
+
+MOVES = {"input_permutations": swapped_inputs, "input_flips": flipped_input, "complement": negated_read_out}
+
+
+@pytest.mark.parametrize("weights", ["gaussian", "uniform"])
+@pytest.mark.parametrize("inputs", ["01", "pm1"])
+@pytest.mark.parametrize("sigma_b", [0.7, 0.0])
+@pytest.mark.parametrize("hidden", [(), (3,), (4, 3)])
+@pytest.mark.parametrize("activation", maps.ACTIVATIONS)
+def test_each_symmetry_is_one_of_the_latents(activation, hidden, sigma_b, inputs, weights, seed):
+    """Exact: for every declared symmetry a move of z that keeps N(0, I_d) moves the logits, none of which is 0."""
+    net = maps.MLP(3, hidden, activation, 1.3, sigma_b, weights, inputs)
+    z = latents(net, 50, seed)
+    logits = net.logits(z)
+    for symmetry in net.symmetry:
+        moved, source, sign = MOVES[symmetry](net, z)
+        np.testing.assert_allclose(net.logits(moved), sign * logits[:, source], rtol=1e-12, atol=1e-13)
+    if "complement" in net.symmetry:
+        assert torch.all(logits != 0)
+
+
+TIES = {
+    "perceptron at the origin": maps.Perceptron(3),
+    "relu at the origin": maps.MLP(3, (4,), sigma_b=0.0),
+    "tanh at the origin": maps.MLP(3, (4,), "tanh", sigma_b=0.0),
+    "dead relu": maps.MLP(3, (2,), sigma_b=0.0, inputs="pm1"),
+    "dead relu of two layers": maps.MLP(3, (8, 2), sigma_b=0.0, inputs="pm1"),
+    "dead step": maps.MLP(3, (2,), "step", sigma_b=0.0, inputs="pm1"),
+    "dead gelu of wide weights": maps.MLP(3, (1,), "gelu", sigma_w=9.0, sigma_b=0.0, inputs="pm1"),
+    "dead sigmoid of wide weights": maps.MLP(3, (1,), "sigmoid", sigma_w=2e3, sigma_b=0.0, inputs="pm1"),
+    "dead silu of wide weights": maps.MLP(3, (1,), "silu", sigma_w=2e3, sigma_b=0.0, inputs="pm1"),
+    "underflow": maps.MLP(3, (2,) * 18, "tanh", sigma_w=1e-17, sigma_b=0.0, inputs="pm1"),
+}
+
+
+@pytest.mark.parametrize("net", TIES.values(), ids=TIES)
+def test_ties_take_the_complement_away(net, seed):
+    """Ties come, the map does not declare what they break, and a draw shows it broken while the rest holds.
+
+    Law: p-values of a true symmetry are at most uniform (see test_invariance.py); size 4,000 networks.
+    """
+    assert torch.any(net.logits(latents(net, 400, seed)) == 0)
+    assert "complement" not in net.symmetry
+    counts = pfmap.draw(net, 4000, seed=seed)
+    assert pfmap.invariance_test(counts, {"complement"}).p_value < 1e-6
+    if len(counts) > 1:
+        assert pfmap.invariance_test(counts, net.symmetry).p_value > 5e-7
+
+
+def test_what_mlps_declare():
+    assert maps.MLP(7).symmetry == {"input_permutations", "complement"}
+    assert maps.MLP(7, inputs="pm1").symmetry == {"input_permutations", "complement", "input_flips"}
+    assert maps.Perceptron(5, inputs="pm1").symmetry == {"input_permutations", "complement", "input_flips"}
+    assert maps.MLP(7, activation="sigmoid", sigma_b=0.0).symmetry == {"input_permutations", "complement"}
+    assert maps.MLP(7, (), "sigmoid", sigma_b=0.0).symmetry == {"input_permutations"}
+
+
+def test_a_latent_function_declares_what_its_user_knows():
+    def logits(z):
+        return z @ torch.tensor([[1.0, 0, 1], [0, 1, 1]])
+
+    assert maps.LatentFunction("sum", Points(3), 2, logits).symmetry == frozenset()
+    assert maps.LatentFunction("sum", Points(3), 2, logits, {"complement"}).symmetry == {"complement"}
+    with pytest.raises(InvalidInput, match="no inputs"):
+        maps.LatentFunction("sum", Points(3), 2, logits, {"input_flips"})
+    with pytest.raises(InvalidInput, match="any of complement"):
+        maps.LatentFunction("sum", Points(3), 2, logits, {"mirror"})

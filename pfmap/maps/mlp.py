@@ -19,14 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pfmap.errors import InvalidInput
-from pfmap.streams import UNIFORM_CLIP, UNIFORM_P, UNIFORM_Q
+from pfmap.maps.readout import Readout, Weights, unit_law
+from pfmap.symmetry import Symmetry
 from pfmap.tables import Cube
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Activation: TypeAlias = Literal["relu", "leaky_relu", "tanh", "erf", "sigmoid", "gelu", "silu", "step", "linear"]
-Weights: TypeAlias = Literal["gaussian", "uniform"]
 Inputs: TypeAlias = Literal["01", "pm1"]
 BiasScaling: TypeAlias = Literal["constant", "fan_in", "fan_out"]
 
@@ -139,6 +139,35 @@ class MLP:
         return sum(layer.fan_out * (layer.fan_in + (layer.biases_at >= 0)) for layer in self.layers)
 
     @property
+    def symmetry(self) -> frozenset[Symmetry]:
+        """What leaves the prior as it is, because it leaves the law of the weights so.
+
+        Inputs may be reordered, and on {-1,+1}^n flipped. The sign of the read-out makes 1 - f of f unless a logit is
+        exactly 0, which is a 0 in both: "complement" is there only if such ties have no chance. With biases they have
+        none (beyond float32's own, some 2^-24). Without biases the origin of {0,1}^n is one unless phi(0) is not 0,
+        and so is a layer whose units are all 0 at a point: dead units of ReLU and step, or where phi(a) rounds to 0.
+        """
+        always: frozenset[Symmetry] = frozenset({"input_permutations"})
+        flips: frozenset[Symmetry] = frozenset({"input_flips"} if self.inputs == "pm1" else ())
+        return always | flips | frozenset(() if self._may_tie() else {"complement"})
+
+    def _may_tie(self) -> bool:
+        if self.sigma_b:
+            return False
+        depth = len(self.hidden)
+        if self.inputs == "01" and (self.activation != "sigmoid" or not depth):  # the origin
+            return True
+        match self.activation:
+            case "relu" | "step" | "gelu":  # 1 + erf(a / sqrt 2) is 0 below a = -8.3
+                dead = depth > 0
+            case "sigmoid" | "silu":  # exp(-a) is infinite below a = -709, 44 deviations of 16
+                dead = depth * math.log2(max(self.sigma_w, 1.0)) > 4.0
+            case _:
+                dead = False
+        # Signals so small that products of weights leave float64.
+        return dead or (depth + 1) * (math.log10(min(self.sigma_w, 1.0)) - 2.0) < -250.0
+
+    @property
     def spec(self) -> dict[str, Any]:
         """Every field, under the map's name."""
         return {"map": "MLP", **asdict(self), "hidden": list(self.hidden)}
@@ -158,35 +187,53 @@ class MLP:
 
         Error: uniform weights follow their law to 4e-7 of their range. Cost: one pass.
         """
+        return self._scaled(z, self.n_latents)
+
+    @property
+    def readout(self) -> Readout:
+        """The law of the last layer."""
+        last = self.layers[-1]
+        return Readout(last.fan_in, last.weight_std, last.bias_std if last.biases_at >= 0 else 0.0, self.weights)
+
+    def features(self, z: Tensor) -> Tensor:
+        """Activations float64[batch, width, 2^n] of the last hidden layer, of the latents z [batch, k] before the last.
+
+        Error: float64 rounding of the activations of float32 parameters. Cost: 2 k 2^n flops a network.
+        """
         import torch
 
-        z = z.to(torch.float32)
-        if self.weights == "uniform":
-            clipped = z.clamp(-UNIFORM_CLIP, UNIFORM_CLIP)
-            square = clipped * clipped
-            z = clipped * _horner(square, UNIFORM_P) / _horner(square, UNIFORM_Q)
-        return z * torch.from_numpy(self.scales()).to(z.device)
+        *hidden, last = self.layers
+        theta = self._scaled(z, last.weights_at).to(torch.float64)
+        x = torch.from_numpy(self.domain.points().astype(np.float64)).to(z.device)
+        h = (2 * x - 1 if self.inputs == "pm1" else x).T.expand(len(z), -1, -1)
+        phi = torch_activation(self.activation)
+        for layer in hidden:
+            end = layer.weights_at + layer.fan_in * layer.fan_out
+            a = theta[:, layer.weights_at : end].reshape(-1, layer.fan_out, layer.fan_in) @ h
+            if layer.biases_at >= 0:
+                a = a + theta[:, layer.biases_at : layer.biases_at + layer.fan_out, None]
+            h = phi(a)
+        return h
 
     def logits(self, z: Tensor) -> Tensor:
         """Logits float64[batch, 2^n] of latents z [batch, d], in table order.
 
         Error: float64 rounding of the logits of float32 parameters. Cost: 2 d 2^n flops a network.
         """
+        self._check(z, self.n_latents)
+        k = self.layers[-1].weights_at
+        return self.readout.logits(self.features(z[:, :k]), z[:, k:])
+
+    def _scaled(self, z: Tensor, width: int) -> Tensor:
+        """The first parameters float32[batch, width] of latents [batch, width]."""
         import torch
 
-        if z.ndim != 2 or z.shape[1] != self.n_latents:
-            raise InvalidInput(f"z has shape {list(z.shape)}; {self} needs [batch, {self.n_latents}]")
-        theta = self.parameters(z).to(torch.float64)
-        x = torch.from_numpy(self.domain.points().astype(np.float64)).to(z.device)
-        h = (2 * x - 1 if self.inputs == "pm1" else x).T.expand(len(z), -1, -1)
-        phi = _torch_activation(self.activation)
-        for i, layer in enumerate(self.layers):
-            end = layer.weights_at + layer.fan_in * layer.fan_out
-            a = theta[:, layer.weights_at : end].reshape(-1, layer.fan_out, layer.fan_in) @ h
-            if layer.biases_at >= 0:
-                a = a + theta[:, layer.biases_at : layer.biases_at + layer.fan_out, None]
-            h = a if i == len(self.hidden) else phi(a)
-        return h[:, 0]
+        self._check(z, width)
+        return unit_law(z, self.weights) * torch.from_numpy(self.scales()[:width]).to(z.device)
+
+    def _check(self, z: Tensor, width: int) -> None:
+        if z.ndim != 2 or z.shape[1] != width:
+            raise InvalidInput(f"z has shape {list(z.shape)}; {self} needs [batch, {width}]")
 
 
 def Perceptron(  # noqa: N802  (a map's constructor, written as the field writes it)
@@ -217,19 +264,8 @@ def _standard_deviation(name: str, value: float, zero: str = "") -> float:
     return float(value)
 
 
-def _horner(x: Tensor, coefficients: tuple[float, ...]) -> Tensor:
-    import torch
-
-    # Rounded to float32 first: torch would multiply a float32 tensor by a Python float in higher precision on some
-    # devices.
-    values = torch.tensor(coefficients, dtype=torch.float32, device=x.device)
-    result = values[-1].expand_as(x)
-    for c in values[:-1].flip(0):
-        result = result * x + c
-    return result
-
-
-def _torch_activation(name: Activation) -> Callable[[Tensor], Tensor]:
+def torch_activation(name: Activation) -> Callable[[Tensor], Tensor]:
+    """Phi on tensors."""
     import torch
 
     functions: dict[Activation, Callable[[Tensor], Tensor]] = {

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from pfmap.errors import InvalidInput
+from pfmap.symmetry import Symmetry, check_group
 from pfmap.tables import Cube, Domain, Points
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 class ParameterFunctionMap(Protocol):
     """z ~ N(0, I_d) -> logits on the m points of the domain -> truth table [logit > 0].
+
+    A map may also have `symmetry`, a set of symmetries that its prior is invariant under, for orbits to be pooled;
+    without it none is taken for granted. `pfmap.invariance_test` looks whether counts bear it out.
 
     Attributes:
         domain: Cube(n) or Points(m).
@@ -46,6 +50,8 @@ class LatentFunction:
         domain: Cube(n) or Points(m).
         n_latents: d, the length of z.
         function: z float32[batch, d] -> floating logits [batch, m].
+        symmetry: symmetries that you know the prior to be invariant under, such as {"input_permutations"}; none by
+            default. A logit of exactly 0 is a 0 for f and 1 - f alike, so where ties come there is no "complement".
 
     Example:
         >>> import torch
@@ -59,6 +65,7 @@ class LatentFunction:
     domain: Domain
     n_latents: int
     function: Callable[[Tensor], Tensor]
+    symmetry: Collection[Symmetry] = frozenset()
 
     def __post_init__(self) -> None:
         d = self.n_latents
@@ -69,6 +76,7 @@ class LatentFunction:
             raise InvalidInput(f"domain is {self.domain!r}; it needs Cube(n_inputs) or Points(n_points)")
         if not callable(self.function):
             raise InvalidInput(f"function is {self.function!r}; it needs a function from z [batch, d] to logits")
+        object.__setattr__(self, "symmetry", declared_symmetry(self))
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -78,3 +86,17 @@ class LatentFunction:
     def logits(self, z: Tensor) -> Tensor:
         """The function's own logits."""
         return self.function(z)
+
+
+def declared_symmetry(pfm: ParameterFunctionMap) -> frozenset[Symmetry]:
+    """The symmetries that a map says its prior is invariant under; none where it says nothing.
+
+    Raises:
+        InvalidInput: a symmetry of an unknown name, or one of inputs on a list of points, which has none.
+    """
+    symmetry = check_group(getattr(pfm, "symmetry", ()))
+    if symmetry - {"complement"} and not isinstance(pfm.domain, Cube):
+        raise InvalidInput(
+            f"symmetry is {sorted(symmetry)}, but {pfm.domain} has no inputs; it may hold 'complement' alone"
+        )
+    return symmetry
