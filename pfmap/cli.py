@@ -20,7 +20,8 @@ from cyclopts import App, CycloptsError, Parameter
 
 from pfmap import complexity
 from pfmap.errors import InvalidInput, PfmapError, StoreError, TooFewSamples
-from pfmap.maps.mlp import MLP, Activation, BiasScaling, Inputs, Weights
+from pfmap.maps.mlp import MLP, Activation, BiasScaling, Inputs
+from pfmap.maps.readout import Weights
 
 if TYPE_CHECKING:
     import numpy as np

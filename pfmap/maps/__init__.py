@@ -6,5 +6,15 @@ computes it.
 
 from pfmap.maps.mlp import ACTIVATIONS, MLP, Perceptron
 from pfmap.maps.protocol import LatentFunction, ParameterFunctionMap
+from pfmap.maps.readout import FeatureFunction, Readout, ReadoutMap
 
-__all__ = ["ACTIVATIONS", "MLP", "LatentFunction", "ParameterFunctionMap", "Perceptron"]
+__all__ = [
+    "ACTIVATIONS",
+    "MLP",
+    "FeatureFunction",
+    "LatentFunction",
+    "ParameterFunctionMap",
+    "Perceptron",
+    "Readout",
+    "ReadoutMap",
+]
