@@ -17,7 +17,7 @@ from tests.statistics import LEVEL, assert_multinomial
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 TINY = {
-    "lz_over_orders": {"n_networks": 50, "repeats": 2, "every": 1000},
+    "lz_over_orders": {"n_networks": 50, "repeats": 2, "every": 1000, "n_more": 500},
     "measure_agreement": {"n_networks": 60, "repeats": 2},
     "perceptron_weight": {"n_samples": 5_000},
     "prior_against_lz": {"n_samples": 20_000},
@@ -110,7 +110,7 @@ def test_measures_part_over_all_functions_as_published(experiment, tmp_path):
 
 
 def test_spread_over_orders_is_that_of_a_loop_over_them(experiment):
-    found = experiment("lz_over_orders").main(0, n_networks=20, repeats=2, every=700)[1]
+    found = experiment("lz_over_orders").main(0, n_networks=20, repeats=2, every=700, n_more=50)[1]
     rms, given = [], []
     for seed in (0, 1):
         tables = pfmap.draw(maps.MLP(7, (40, 40)), 20, seed=seed).tables
@@ -158,7 +158,6 @@ class TestComplexitySpeed:
         np.testing.assert_array_equal(fewest, complexity.robdd_size(tables))
 
     def test_sifting_ends_in_an_order_and_never_below_the_fewest(self, speed):
-        pytest.importorskip("dd")
         found = speed.diagrams({"networks": speed.functions(7, 0, 100)["networks"][:5]})["networks"]
         for package in ("autoref", "cudd"):
             assert found[package]["mean_nodes"] >= found["mean_fewest_nodes"]
@@ -172,6 +171,22 @@ class TestComplexitySpeed:
     def test_the_circuit_bound_is_never_below_exact(self, speed):
         for found in speed.circuit_bound(0, 500).values():
             assert found["below_exact"] == 0
+
+    @pytest.mark.parametrize(("factor", "ratio", "below"), [(0.5, 2.0, 0), (2.0, 0.5, 500)])
+    def test_the_circuit_bound_is_compared_with_exact_sizes_of_five_inputs(
+        self, speed, monkeypatch, factor, ratio, below
+    ):
+        """Sizes that are the bound times a factor: the ratio is its inverse, without error."""
+
+        def sizes(tables):
+            return factor * speed.decomposed_sizes(tables.bits(), tables.n_inputs, *speed.smallest_circuits())
+
+        sizes.max_inputs = 5
+        monkeypatch.setattr(speed.complexity, "circuit_size", sizes)
+        found = speed.circuit_bound(0, 500)["five_inputs"]
+        assert found["mean_over_mean_exact"] == pytest.approx(ratio)
+        assert found["standard_error"] == pytest.approx(0)
+        assert found["below_exact"] == below
 
     def test_rates_are_those_of_the_clock(self, speed, monkeypatch):
         """A clock that only the call moves: 2 ms an item, and 10 ms a call."""
