@@ -1,0 +1,226 @@
+"""Effective samples a CPU second by decade of P: independent networks, reused hidden layers, a fixed set, orbits."""
+
+import json
+import math
+import time
+
+import numpy as np
+from harness import run
+from matplotlib.figure import Figure
+
+import pfmap
+from pfmap import TruthTables, maps
+from pfmap.kernels.counting import CountTable
+from pfmap.sampling.fused import FusedSampler
+from pfmap.sampling.reuse import FixedSetSampler, Reuse, ReuseOrbitSampler, ReuseSampler, choose_reuse
+from pfmap.symmetry import canonicalize
+
+NETS = {
+    "sigma_w = 1, sigma_b = 1": maps.MLP(7, (40, 40)),
+    "sigma_w = sqrt 2, sigma_b = 0.2": maps.MLP(7, (40, 40), sigma_w=math.sqrt(2.0), sigma_b=0.2),
+}
+TARGETS = {  # gains over independent networks
+    "sigma_w = 1, sigma_b = 1": {
+        "reuse": {"1e-5": 50, "1e-6": 70},
+        "fixed set": {"1e-5": 100, "1e-6": 100},
+        "reuse, pooled": {"1e-5": 4_000, "1e-6": 20_000},
+    },
+    "sigma_w = sqrt 2, sigma_b = 0.2": {"reuse": {"1e-3": 20, "1e-4": 50}},
+}
+WAYS = ("reuse", "fixed set", "reuse, pooled", "fixed set, pooled")
+CUTS = [Reuse(2, 8), Reuse(2, 16), Reuse(2, 32), Reuse(2, 48), Reuse(4, 4), Reuse(4, 6)]
+GROUP = ("input_permutations", "complement")
+DECADES = [f"1e-{k}" for k in range(1, 8)]
+
+
+def main(seed, rounds, n_pilot, n_functions, n_timed, n_reference):
+    """Design effects from the squares of a run of its own; rates interleaved in rounds and taken at their best."""
+    numbers, measured = {"targets": TARGETS, "networks": {}}, {}
+    for name, net in NETS.items():
+        pilot = Pilot(net, seed + 1, n_pilot)
+        chosen = choose_reuse(net)
+        cuts = CUTS if name == next(iter(NETS)) else [chosen]
+        samplers = {cut: pilot.samplers(cut) for cut in cuts}
+        effects = {cut: {} for cut in cuts}
+        for cut, ways in samplers.items():
+            for way, sampler in ways.items():
+                n_clusters = max(16, n_functions // cut.cluster_size)
+                effects[cut][way] = pilot.design_effects(
+                    sampler(seed, 0, n_clusters), cut, n_clusters, pooled="pooled" in way
+                )
+        rates = functions_a_second(net, samplers, seed, rounds, n_timed)
+        gains = {
+            label(cut): {
+                way: {d: rates[label(cut)][way] / effect / rates["independent"] for d, effect in by_decade.items()}
+                for way, by_decade in ways.items()
+            }
+            for cut, ways in effects.items()
+        }
+        numbers["networks"][name] = {
+            "reuse": label(chosen),
+            "design_effects": {label(cut): ways for cut, ways in effects.items()},
+        }
+        measured[name] = {"functions_a_cpu_second": rates, "gains": gains}
+        print(name, json.dumps(measured[name], indent=1), flush=True)
+    first = next(iter(NETS.values()))
+    numbers["agreement"] = agreement(first, seed, n_functions, n_reference)
+    print("agreement", json.dumps(numbers["agreement"]), flush=True)
+    return picture(numbers, measured), numbers, measured
+
+
+def label(cut):
+    """As a key of the JSON."""
+    return f"G = {cut.groups}, m = {cut.draws}"
+
+
+class Pilot:
+    """Orbits and their probabilities from a seed of their own: decades, and the sets to count."""
+
+    def __init__(self, net, seed, n_functions):
+        cut = choose_reuse(net)
+        n_clusters = n_functions // cut.cluster_size
+        words, counts, _ = ReuseOrbitSampler(net, cut, GROUP)(seed, 0, n_clusters)
+        seen = counts >= 20
+        tables = TruthTables.from_words(words[seen], net.domain)
+        self.net = net
+        self.p = counts[seen] / (n_clusters * cut.cluster_size) / canonicalize(tables, group=GROUP).orbit_sizes
+        self.number = {key: i for i, key in enumerate(map(bytes, tables.words()))}
+        self.tables = tables
+        self.decade = np.clip(np.floor(-np.log10(self.p)).astype(int), 0, len(DECADES))
+
+    def samplers(self, cut):
+        """One sampler a way; the fixed sets are at most 2,000 functions and 100 orbits a decade."""
+        functions, orbits = (
+            self.tables[np.concatenate([np.flatnonzero(self.decade == d)[:most] for d in range(len(DECADES))])]
+            for most in (2_000, 100)
+        )
+        return {
+            "reuse": ReuseSampler(self.net, cut),
+            "fixed set": FixedSetSampler(self.net, cut, functions),
+            "reuse, pooled": ReuseOrbitSampler(self.net, cut, GROUP),
+            "fixed set, pooled": FixedSetSampler(self.net, cut, orbits, GROUP),
+        }
+
+    def design_effects(self, counted, cut, n_clusters, *, pooled):
+        """By decade of P(f): variance of the estimates of P(f) over that of as many independent samples of functions.
+
+        An orbit's share of its functions' variance is that of the orbit's count over the square of its size.
+        """
+        words, counts, squares = counted
+        tables = TruthTables.from_words(words, self.net.domain)
+        canonical = canonicalize(tables, group=GROUP)
+        rows = np.array([self.number.get(key, -1) for key in map(bytes, canonical.representatives.words())])
+        R, N = cut.cluster_size, n_clusters * cut.cluster_size
+        size = canonical.orbit_sizes if pooled else np.ones(len(counts))
+        variance = squares / (R * N) - (counts / N) ** 2  # of a cluster's share
+        effects = {}
+        for d, name in enumerate(DECADES, start=1):
+            here = (rows >= 0) & (self.decade[rows] == d)
+            if counts[here].sum() >= 1_000:
+                p = counts[here] / N / size[here]
+                effects[name] = R * float(np.sum(variance[here] / size[here]) / np.sum(size[here] * p * (1 - p)))
+        return effects
+
+
+def functions_a_second(net, samplers, seed, rounds, n_timed):
+    """Functions drawn and counted a CPU second of one thread."""
+    plain, first = FusedSampler(net), iter(range(0, 1 << 60, n_timed))
+
+    def independent():
+        table, start = CountTable(2), next(first)
+        for at in range(start, start + n_timed // 64, 4096):
+            table.add(plain(seed, at, min(4096, start + n_timed // 64 - at)))
+        return n_timed // 64
+
+    def clusters(sampler, cut):
+        n_clusters = max(16, n_timed // cut.cluster_size // 16 * 16)
+        start = next(first) // n_timed * n_clusters
+        sampler(seed, start, n_clusters)
+        return n_clusters * cut.cluster_size
+
+    best = {"independent": 0.0, **{label(cut): dict.fromkeys(WAYS, 0.0) for cut in samplers}}
+    for _ in range(rounds):
+        best["independent"] = max(best["independent"], rate(independent))
+        for cut, ways in samplers.items():
+            for way, sampler in ways.items():
+                found = rate(lambda s=sampler, c=cut: clusters(s, c))
+                best[label(cut)][way] = max(best[label(cut)][way], found)
+    return best
+
+
+def rate(call):
+    """Functions a CPU second of one call."""
+    start = time.process_time()
+    done = call()
+    return done / (time.process_time() - start)
+
+
+def agreement(net, seed, n_functions, n_reference):
+    """Scores of each way against independent networks, over orbits that came 100 times in these."""
+    reference = pfmap.draw(net, n_reference, seed=seed + 2, progress=False)
+    canonical = canonicalize(reference.tables, group=GROUP)
+    table = CountTable(2)
+    table.add(canonical.representatives.words(), reference.counts)
+    words, counts = table.items()
+    often = counts >= 100
+    words, q = words[often], counts[often] / n_reference
+    cut = choose_reuse(net)
+    n_clusters = n_functions // cut.cluster_size
+    N = n_clusters * cut.cluster_size
+    orbits = TruthTables.from_words(words, net.domain)
+    few = orbits[np.argsort(-q)[:500]]
+    scores = {}
+    for way, sampler in {
+        "reuse, pooled": ReuseOrbitSampler(net, cut, GROUP),
+        "fixed set, pooled": FixedSetSampler(net, cut, few, GROUP),
+    }.items():
+        found, k, squares = sampler(seed + 3, 0, n_clusters)
+        known = {key: (a, b) for key, a, b in zip(map(bytes, found), k, squares, strict=True)}
+        listed = words if way == "reuse, pooled" else few.words()
+        of = dict(zip(map(bytes, words), q, strict=True))
+        z = []
+        for key in map(bytes, listed):
+            a, b = known.get(key, (0, 0))
+            p = a / N
+            # As clusters show it, and no less than of independent samples.
+            variance = max(b / N / cut.cluster_size - p * p, p / cut.cluster_size) / n_clusters
+            z.append((p - of[key]) / math.sqrt(variance + of[key] * (1 - of[key]) / n_reference))
+        z = np.array(z)
+        scores[way] = {
+            "orbits": len(z),
+            "rms": float(np.sqrt(np.mean(z**2))),
+            "mean": float(z.mean()),
+            "largest": float(np.abs(z).max()),
+        }
+    return scores
+
+
+def picture(numbers, measured):
+    """Effective samples a CPU second by decade, one panel a network."""
+    figure = Figure(figsize=(6.8, 3.0), layout="constrained")
+    colours = {"reuse": "#0072b2", "fixed set": "#009e73", "reuse, pooled": "#d55e00", "fixed set, pooled": "#cc79a7"}
+    for ax, (name, found) in zip(figure.subplots(1, 2, sharey=True), measured.items(), strict=True):
+        chosen, plain = numbers["networks"][name]["reuse"], found["functions_a_cpu_second"]["independent"]
+        ax.axhline(plain, color="0.5", label="independent")
+        for way in WAYS:
+            gains = found["gains"][chosen][way]
+            ax.plot([float(d) for d in gains], [plain * g for g in gains.values()], ".-", color=colours[way], label=way)
+        ax.set(xscale="log", yscale="log", xlabel="P of a function, decade from", title=name)
+        ax.title.set_fontsize(8)
+        ax.invert_xaxis()
+    figure.axes[0].set_ylabel("effective samples a CPU second")
+    figure.axes[0].legend(fontsize=6)
+    return figure
+
+
+if __name__ == "__main__":
+    run(
+        main,
+        quick={
+            "rounds": 1, "n_pilot": 2_000_000, "n_functions": 2_000_000, "n_timed": 400_000, "n_reference": 100_000,
+        },
+        full={
+            "rounds": 5, "n_pilot": 100_000_000, "n_functions": 50_000_000, "n_timed": 4_000_000,
+            "n_reference": 100_000_000,
+        },
+    )  # fmt: skip
