@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, get_args, r
 import numpy as np
 
 from pfmap.errors import InvalidInput
-from pfmap.maps.protocol import ParameterFunctionMap
+from pfmap.maps.protocol import ParameterFunctionMap, declared_symmetry
 from pfmap.streams import UNIFORM_CLIP, UNIFORM_P, UNIFORM_Q
 from pfmap.symmetry import Symmetry
 from pfmap.tables import Cube, Domain, Points
@@ -140,6 +140,7 @@ class FeatureFunction:
             raise InvalidInput(f"function is {self.function!r}; it needs a function from z [batch, k] to features")
         if not isinstance(self.readout, Readout):
             raise InvalidInput(f"readout is {self.readout!r}; it needs maps.Readout(width, weight_std, bias_std)")
+        object.__setattr__(self, "symmetry", declared_symmetry(self))
 
     @property
     def n_latents(self) -> int:
