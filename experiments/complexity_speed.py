@@ -536,22 +536,26 @@ def claims(record):
     """What README.md says of the same run in words."""
     measured, sifting = record["run"]["measured"], record["numbers"]["diagrams"]
     speed, tables = measured["functions_per_second"], measured["exact_tables_seconds"]
+    five = record["numbers"]["circuit_bound"].get("five_inputs")
     of_networks, fair = (100 * sifting[kind]["cudd"]["reached_the_fewest"] for kind in KINDS)
     return [
         f"{two_digits(speed[ALL_TOGETHER]['networks'] / 1e6)} million functions a second for {len(TOGETHER)} measures",
         f"built in {two_digits(tables['warm']['process'])} s, {two_digits(tables['cold']['process'])} s where",
         f"{of_networks:.0f} % of functions of networks and {fair:.0f} % of fair tables",
+        *([f"{five['mean_over_mean_exact']:.2f} times exact C over classes of five inputs"] if five else []),
     ]
+
+
+NAME = r"(?:de )?[A-Z][\w'-]+"
+WORK = rf"({NAME}(?:(?:, | and ){NAME})*(?: et al\.)?) ((?:18|19|20)\d\d)\b|Knuth, [\w ]+ 4A|arXiv [\d.]+\d|RFC \d+"
 
 
 def source(measure):
     """The first work that the docstring's "Source:" names: authors and year, or what stands for them."""
-    text = " ".join(measure.__doc__.split("Source:")[1].split())
-    authors, year = re.match(r"(?:(.+?) )??((?:18|19|20)\d\d|4A|arXiv [\d.]+\d|RFC \d+)\b", text).groups()
-    if authors is None:
-        return year
-    names = re.split(r", | and ", authors)
-    return f"{names[0]} et al. {year}" if len(names) > 2 else f"{authors} {year}"
+    found = re.search(WORK, " ".join(measure.__doc__.split("Source:")[1].split()))
+    authors, year = found.groups()
+    names = re.split(", | and ", authors or "")
+    return f"{names[0]} et al. {year}" if len(names) > 2 else found[0]
 
 
 def two_digits(value):

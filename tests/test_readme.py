@@ -74,6 +74,11 @@ def test_the_rivals_of_the_measures_are_the_benchmark_s(speed):
         assert claim in " ".join(README.split()), claim
 
 
+def test_the_share_of_the_order_is_what_was_measured():
+    share = measured("lz_over_orders")["numbers"]["share_of_variance_that_is_the_order"]["value"]
+    assert f"the order in which the inputs stand: {100 * share:.0f} % of its variance" in README
+
+
 def test_sources_in_the_table_are_the_docstrings(speed):
     measures = [m for m in vars(complexity).values() if isinstance(m, complexity.ComplexityMeasure)]
     for measure in (m for m in measures if not isinstance(m, type)):
