@@ -86,12 +86,12 @@ class Pilot:
         self.p = counts[seen] / (n_clusters * cut.cluster_size) / canonicalize(tables, group=GROUP).orbit_sizes
         self.number = {key: i for i, key in enumerate(map(bytes, tables.words()))}
         self.tables = tables
-        self.decade = np.clip(np.floor(-np.log10(self.p)).astype(int), 0, len(DECADES))
+        self.decade = np.ceil(-np.log10(self.p)).astype(int)
 
     def samplers(self, cut):
         """One sampler a way; the fixed sets are at most 2,000 functions and 100 orbits a decade."""
         functions, orbits = (
-            self.tables[np.concatenate([np.flatnonzero(self.decade == d)[:most] for d in range(len(DECADES))])]
+            self.tables[np.concatenate([np.flatnonzero(self.decade == d)[:most] for d in range(1, len(DECADES) + 1)])]
             for most in (2_000, 100)
         )
         return {

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from pfmap.kernels.counting import CountTable
+from pfmap.kernels.counting import ClusterCountTable, CountTable
 
 
 def as_counter(table):
@@ -140,3 +140,17 @@ def test_the_assertion_sees_a_lossy_key(rng):
     table = CountTable(1)
     table.add(mixed)
     assert len(table) < len(counted(keys))
+
+
+@pytest.mark.parametrize("n_words", [1, 2, 16])
+def test_counts_and_squares_add_up_side_by_side(rng, n_words):
+    keys = random_keys(rng, 30_000, n_words, 6_000)
+    counts, squares = rng.integers(1, 1 << 20, len(keys)), rng.integers(1, 1 << 40, len(keys))
+    table = ClusterCountTable(n_words, capacity=64)
+    for part in np.array_split(np.arange(len(keys)), 5):
+        table.add(keys[part], counts[part], squares[part])
+    found, *values = table.items()
+    assert len(found) == len(table)
+    for value, weights in zip(values, (counts, squares), strict=True):
+        assert value.dtype == np.int64
+        assert dict(zip(map(tuple, found.tolist()), value.tolist(), strict=True)) == counted(keys, weights)

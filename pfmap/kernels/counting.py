@@ -110,6 +110,21 @@ def _move(slots, larger, width):
             free[slot * stride + v] = held[i * stride + v]
 
 
+@njit(nogil=True, cache=True)
+def _collect(slots, keys, values):
+    """Every key, and its values as columns."""
+    width, stride = keys.shape[1], slots.shape[1]
+    flat, words = slots.reshape(-1), keys.reshape(-1)
+    row = 0
+    for base in range(0, len(flat), stride):
+        if flat[base + width]:
+            for w in range(width):
+                words[row * width + w] = flat[base + w]
+            for v in range(len(values)):
+                values[v, row] = flat[base + width + v]
+            row += 1
+
+
 class _Sums:
     """A growing table from keys, uint64[n_words], to sums of n_values positive numbers."""
 
@@ -133,9 +148,11 @@ class _Sums:
                 self._slots = np.zeros((factor * len(held), held.shape[1]), np.int64)
                 _move(held, self._slots, self._n_words)
 
-    def _taken(self) -> NDArray[np.int64]:
-        taken: NDArray[np.int64] = self._slots[self._slots[:, self._n_words] != 0]
-        return taken
+    def _items(self) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+        keys = np.empty((self._size, self._n_words), np.int64)
+        values = np.empty((self._slots.shape[1] - self._n_words, self._size), np.int64)
+        _collect(self._slots, keys, values)
+        return keys.view(np.uint64), values
 
 
 _ONES = np.empty(0, np.int64)
@@ -157,8 +174,8 @@ class CountTable(_Sums):
 
     def items(self) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
         """All keys uint64[size, n_words] in no particular order, and their counts int64[size]."""
-        taken, w = self._taken(), self._n_words
-        return np.ascontiguousarray(taken[:, :w]).view(np.uint64), np.ascontiguousarray(taken[:, w])
+        keys, (counts,) = self._items()
+        return keys, counts
 
 
 class ClusterCountTable(_Sums):
@@ -176,6 +193,5 @@ class ClusterCountTable(_Sums):
 
     def items(self) -> tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.int64]]:
         """All keys uint64[size, n_words] in no particular order, their counts and their squares int64[size]."""
-        taken, w = self._taken(), self._n_words
-        keys = np.ascontiguousarray(taken[:, :w]).view(np.uint64)
-        return keys, np.ascontiguousarray(taken[:, w]), np.ascontiguousarray(taken[:, w + 1])
+        keys, (counts, squares) = self._items()
+        return keys, counts, squares
