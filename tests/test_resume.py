@@ -158,8 +158,10 @@ def test_a_kill_while_the_result_is_written_is_resumed(nursery, undisturbed, tmp
 def test_the_assertion_sees_a_swapped_block(nursery, undisturbed, tmp_path, monkeypatch):
     # The fault planted: a reader that takes whatever stands under a block's name.
     first, second, *_ = interrupted_draw(nursery, tmp_path / "run")
-    read = RunFolder.read_block
-    monkeypatch.setattr(RunFolder, "read_block", lambda folder, index: read(folder, max(index, int(second.name[6:]))))
+    check = pfmap.store.folder.check_block
+    monkeypatch.setattr(
+        pfmap.store.folder, "check_block", lambda path, run, index: check(path, run, max(index, int(second.name[6:])))
+    )
     assert int(first.name[6:]) < int(second.name[6:])
     assert resumed(tmp_path / "run") != undisturbed[0]
 
@@ -237,7 +239,7 @@ def foreign(tmp_path_factory):
     for name, net, seed in (("seed", NET, SEED + 1), ("map", maps.MLP(5, (17,), "tanh"), SEED)):
         folder = tmp_path_factory.mktemp("foreign") / "run"
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(RunFolder, "finish", lambda *_: None)
+            patch.setattr(RunFolder, "finish_merged", lambda *_, **__: None)
             pfmap.draw(net, N_SAMPLES, seed=seed, out=folder)
         blocks[name] = blocks_of(folder)[0]
     return blocks

@@ -19,8 +19,10 @@ import pytest
 from pfmap import complexity
 from pfmap.counts import FunctionCounts
 from pfmap.errors import CorruptStore, InvalidInput, StoreError
+from pfmap.kernels.merging import reversed_bits, sorted_rows
 from pfmap.store import (
     RunFolder,
+    iterate_counts,
     load_complexity,
     load_counts,
     save_complexity,
@@ -28,8 +30,9 @@ from pfmap.store import (
     stored_measures,
     table,
 )
+from pfmap.store.blocks import check_block, merge_blocks
 from pfmap.streams import generator
-from pfmap.tables import Cube, Points, TruthTables
+from pfmap.tables import Cube, Points, TruthTables, concatenate
 
 HEADER = {"map": {"map": "MLP", "sigma_w": 1.0}, "seed": 0, "n_samples": 100, "block_size": 10, "stream": "z"}
 
@@ -454,6 +457,12 @@ def test_missing_and_wrong_folders(tmp_path):
 # Run folders
 
 
+def read_block(run, index):
+    """Words and counts of one block, in the order of their strings."""
+    (piece,) = merge_blocks([check_block(run.path, run.run, index)], memory=1 << 26)
+    return piece[0], piece[1][:, 0]
+
+
 def test_a_run_from_start_to_result(tmp_path):
     counts = some_counts(Cube(7))
     with RunFolder(tmp_path / "run", HEADER) as run:
@@ -465,7 +474,9 @@ def test_a_run_from_start_to_result(tmp_path):
     with RunFolder(tmp_path / "run", HEADER) as run:
         assert run.finished_blocks() == [0, 3, 11]
         for index in (0, 3, 11):
-            for read, written in zip(run.read_block(index), some_block(index), strict=True):
+            words, numbers = some_block(index)
+            order = sorted_rows(reversed_bits(words))
+            for read, written in zip(read_block(run, index), (words[order], numbers[order]), strict=True):
                 np.testing.assert_array_equal(read, written)
                 assert read.dtype == written.dtype
         run.finish(counts)
@@ -492,7 +503,7 @@ def test_what_a_kill_left_is_cleaned_up(tmp_path):
 def test_an_empty_block_and_odd_shapes(tmp_path):
     with RunFolder(tmp_path, HEADER) as run:
         run.write_block(0, np.zeros((0, 2), np.uint64), np.zeros(0, np.int64))
-        assert [a.shape for a in run.read_block(0)] == [(0, 2), (0,)]
+        assert list(run.merged()) == []
         for words, counts in ((np.zeros((2, 1), np.uint64), np.zeros(3, np.int64)), (np.zeros(2), np.zeros(2))):
             with pytest.raises(InvalidInput, match="do not fit"):
                 run.write_block(1, words, counts)
@@ -539,19 +550,19 @@ def test_damaged_renamed_and_foreign_blocks_are_named(tmp_path):
             damaged[i] ^= 1 << (i % 8)
             path.write_bytes(damaged)
             with pytest.raises(CorruptStore, match=re.escape(f"{path} is damaged")):
-                run.read_block(0)
+                read_block(run, 0)
         for size in range(0, len(data), 13):
             path.write_bytes(data[:size])
             with pytest.raises(CorruptStore, match=r"is damaged .* delete that file and draw again"):
-                run.read_block(0)
+                read_block(run, 0)
         path.write_bytes((tmp_path / "other" / "block-000000000").read_bytes())
         with pytest.raises(CorruptStore, match="belongs to another draw"):
-            run.read_block(0)
+            read_block(run, 0)
         (tmp_path / "run" / "block-000000007").write_bytes(data)
         with pytest.raises(CorruptStore, match="holds block 0: it was renamed"):
-            run.read_block(7)
+            read_block(run, 7)
         with pytest.raises(StoreError, match="no such file"):
-            run.read_block(8)
+            read_block(run, 8)
 
 
 def test_a_result_of_another_draw_is_named(tmp_path):
@@ -593,9 +604,9 @@ def test_one_process_at_a_time_and_a_kill_loses_nothing(tmp_path):
             assert finished == list(range(len(finished)))
             assert len(finished) > 20 * (round_ + 1)
             for index in finished:
-                words, counts = run.read_block(index)
+                words, counts = read_block(run, index)
                 assert np.all(words == index)
-                assert np.all(counts == index)
+                assert np.all(counts == 2000 * index)  # one function, from 2000 rows
             assert not [name for name in listing(folder) if name.endswith(".tmp")]
 
 
@@ -615,3 +626,117 @@ def test_a_newer_format_is_told_apart_from_damage(tmp_path, monkeypatch):
     with pytest.raises(StoreError, match="has format 2; this pfmap reads 1") as caught:
         load_counts(tmp_path / "counts.parquet")
     assert not isinstance(caught.value, CorruptStore)
+
+
+# Results larger than memory
+
+
+def merged_file(folder, blocks, at_least=1, memory=1 << 27, clusters=1):
+    """Merge blocks [(words, counts, squares)] into a folder; the counts as memory would hold them."""
+    everything = [np.concatenate(column) for column in zip(*blocks, strict=True)]
+    words, counts, squares = everything
+    n_samples = int(counts.sum())
+    about = {"n_samples": n_samples, "n_clusters": n_samples // clusters, "provenance": {"map": {"map": "made up"}}}
+    expected = FunctionCounts.from_unordered(
+        TruthTables.from_words(words, Cube(7)),
+        counts,
+        about["provenance"],
+        squares=squares if clusters > 1 else None,
+        n_clusters=about["n_clusters"],
+    )
+    with RunFolder(folder, HEADER) as run:
+        for index, block in enumerate(blocks):
+            run.write_block(index, *block[: 3 if clusters > 1 else 2])
+        run.finish_merged(domain=Cube(7), at_least=at_least, memory=memory, **about)
+    return expected
+
+
+def random_blocks(rng, n_blocks=7, size=3000, clusters=1):
+    blocks = []
+    for _ in range(n_blocks):
+        words = np.unique(rng.integers(0, 60, (size, 2), np.uint64) << np.uint64(57), axis=0)
+        counts = rng.integers(1, 4, len(words)) * clusters
+        blocks.append((words, counts, counts * clusters))
+    return blocks
+
+
+@pytest.mark.parametrize("clusters", [1, 2])
+def test_merged_blocks_are_the_counts_that_memory_would_hold(tmp_path, rng, clusters):
+    expected = merged_file(tmp_path, random_blocks(rng, clusters=clusters), clusters=clusters)
+    assert load_counts(tmp_path) == expected
+    assert (tmp_path / "counts.parquet").exists()
+    save_counts(expected, tmp_path / "in-memory.parquet")
+    assert load_counts(tmp_path / "in-memory.parquet") == expected
+
+
+@pytest.mark.parametrize("clusters", [1, 2])
+def test_rare_functions_go_into_exact_totals(tmp_path, rng, clusters):
+    blocks = random_blocks(rng, clusters=clusters)
+    merged_file(tmp_path / "truncated", blocks, at_least=5, clusters=clusters)
+    whole = merged_file(tmp_path / "whole", blocks, clusters=clusters)
+    truncated = load_counts(tmp_path / "truncated")
+    kept = whole.counts >= 5
+    assert truncated.tables == whole.tables[np.flatnonzero(kept)]
+    assert truncated.totals() == whole.totals()
+    assert truncated == load_counts(tmp_path / "whole", at_least=5)
+    for most in (1, 10, int(kept.sum()), len(whole) - 1):
+        fewer = load_counts(tmp_path / "whole", at_most_functions=most)
+        assert len(fewer) <= most
+        assert fewer.totals() == whole.totals()
+        assert np.count_nonzero(whole.counts >= fewer.at_least - 1) > most
+    assert load_counts(tmp_path / "whole", at_most_functions=len(whole)) == whole
+
+
+def test_a_table_is_read_piece_by_piece(tmp_path, rng):
+    whole = merged_file(tmp_path, random_blocks(rng))
+    pieces = list(iterate_counts(tmp_path, rows=1000))
+    assert [len(k) for _, k in pieces[:-1]] == [1000] * (len(pieces) - 1)
+    np.testing.assert_array_equal(np.concatenate([k for _, k in pieces]), whole.counts)
+    assert concatenate([tables for tables, _ in pieces]) == whole.tables
+    for rows in (0, 1.5, True):
+        with pytest.raises(InvalidInput, match="rows is"):
+            next(iterate_counts(tmp_path, rows=rows))
+    for limit in ({"at_least": 0}, {"at_most_functions": 0}, {"at_least": 1.5}):
+        with pytest.raises(InvalidInput, match="it needs an int of at least 1"):
+            load_counts(tmp_path, **limit)
+
+
+def test_too_little_memory_for_many_blocks_is_named(tmp_path, rng):
+    with RunFolder(tmp_path, HEADER) as run:
+        for index in range(50):
+            run.write_block(index, *some_block(index))
+        with pytest.raises(InvalidInput, match=r"merging 50 blocks of 16-byte functions needs 38,640 or more"):
+            next(run.merged(1000))
+        assert len(run.finished_blocks()) == 50
+
+
+MERGE = """
+import resource, sys
+import numpy as np
+from pfmap.store import RunFolder, load_counts
+from pfmap.tables import Cube
+rng = np.random.default_rng(0)
+with RunFolder(sys.argv[1], {"seed": 0, "n_points": 128}) as run:
+    n = 0
+    for index in range(40):
+        words = rng.integers(0, 2**63, (100_000, 2), np.uint64)
+        words[:10_000] = np.arange(10_000, dtype=np.uint64)[:, None]
+        run.write_block(index, words, np.ones(len(words), np.int64))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    run.finish_merged(domain=Cube(7), n_samples=4_000_000, n_clusters=4_000_000, at_least=1, provenance={},
+        memory=int(sys.argv[2]))
+    counts = run.result(int(sys.argv[2]))
+after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print((after - before) << 10, len(counts), counts.at_least, counts.totals().functions)
+"""
+
+
+def test_memory_stays_within_the_limit(tmp_path):
+    """3.6 million functions are 86 MB of rows, and 350 MB as counts in the making."""
+    limit = 200_000_000
+    output = subprocess.run(
+        [sys.executable, "-c", MERGE, tmp_path / "run", str(limit)], stdout=subprocess.PIPE, check=True
+    )
+    grown, listed, at_least, functions = map(int, output.stdout.split())
+    assert grown < limit
+    assert (listed, at_least, functions) == (10_000, 2, 3_610_000)

@@ -119,7 +119,7 @@ def _start(heads, ended, losers, winner):
 
 @njit(nogil=True, cache=True)
 def _merge(keys, counts, at, filled, heads, ended, losers, winner, out_keys, out_counts, n_rows):
-    n_runs, n_words = heads.shape
+    n_words = heads.shape[1]
     n_columns = counts.shape[2]
     best = _replay(heads, ended, losers, winner[0])  # a refill has changed its head
     while True:

@@ -4,5 +4,6 @@ The one thing to know: sample i is a pure function of (seed, i), so how the work
 """
 
 from pfmap.sampling.draw import draw
+from pfmap.sampling.reuse import Reuse
 
-__all__ = ["draw"]
+__all__ = ["Reuse", "draw"]

@@ -1,36 +1,40 @@
-"""draw(): the one loop that turns a map, a number and a seed into counts."""
+"""draw(): what turns a map, a number and a seed into counts."""
 
 from __future__ import annotations
 
 import json
 import os
-import threading
-from collections.abc import Callable, Generator
-from concurrent.futures import FIRST_COMPLETED, CancelledError, ThreadPoolExecutor, wait
-from contextlib import closing, nullcontext
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Generator, Iterable
+from contextlib import ExitStack, closing
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, version
-from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pfmap.counts import FunctionCounts
-from pfmap.errors import InvalidInput
-from pfmap.kernels.counting import CountTable
+from pfmap.counts import FunctionCounts, Totals
+from pfmap.errors import IncompatibleTables, InvalidInput
 from pfmap.maps import MLP, ParameterFunctionMap
+from pfmap.maps.protocol import declared_symmetry
+from pfmap.sampling.blocks import Job, Narrow, Rows, Sampler, on_threads
 from pfmap.sampling.fused import FusedSampler
+from pfmap.sampling.reuse import FixedSetSampler, Reuse, ReuseOrbitSampler, ReuseSampler, choose_reuse
 from pfmap.sampling.torch_engine import TorchSampler
 from pfmap.store import RunFolder
 from pfmap.streams import check_seed
-from pfmap.tables import TruthTables
+from pfmap.symmetry import Symmetry, canonicalize
+from pfmap.tables import Domain, TruthTables, require_tables
 
 if TYPE_CHECKING:
     import torch
 
-Engine: TypeAlias = Literal["auto", "fused", "torch"]
-Sampler: TypeAlias = Callable[[int, int, int], NDArray[np.uint64]]
+    from pfmap.sampling.dask_engine import Scheduler
+
+Engine: TypeAlias = Literal["auto", "fused", "torch", "dask"]
 
 STREAM = "xoshiro128++/philox4x32-10"
 """Names how latents follow from a seed; results of one stream and seed are the same numbers for ever."""
@@ -38,6 +42,7 @@ STREAM = "xoshiro128++/philox4x32-10"
 _BATCH_BYTES = 1 << 24
 _BLOCK_FLOPS = 1 << 34
 _MOST_BLOCKS = 4096
+_LEAST_MEMORY = 256_000_000
 
 
 def draw(
@@ -45,28 +50,46 @@ def draw(
     n_samples: int,
     *,
     seed: int = 0,
-    workers: int | None = None,
-    batch: int | None = None,
+    reuse: Reuse | Literal["auto"] | None = None,
+    only: TruthTables | None = None,
+    pool: Literal["orbits"] | None = None,
+    at_least: int = 1,
     engine: Engine = "auto",
     device: str | torch.device = "cpu",
+    scheduler: Scheduler = None,
+    workers: int | None = None,
+    batch: int | None = None,
+    memory: int | str | None = None,
     out: str | os.PathLike[str] | None = None,
     progress: bool | None = None,
 ) -> FunctionCounts:
     """Draw z ~ N(0, I_d) n_samples times and count the functions x -> [logit(x; z) > 0].
 
     Sample i is a function of (seed, i) alone, so the counts are bit for bit the same for any number of workers, any
-    batch and either engine on the CPU, also after a crash and a resume.
+    batch, either engine on the CPU and any cluster, also after a crash and a resume.
 
     Args:
         pfm: the map.
-        n_samples: samples, at least 1.
+        n_samples: samples, at least 1; with `reuse` rounded up to whole clusters.
         seed: 0 to 2^64 - 1.
+        reuse: how many functions share one draw of the hidden layers of an MLP: "auto", or a Reuse. Each function
+            keeps its exact prior, at a hundredth of the price or less; those that share hidden layers are dependent,
+            which counts carry as `squares` and every interval allows for. None draws independent samples.
+        only: count these functions and nothing else; several times faster again with `reuse`. Choose them without
+            looking at this draw: by one of another seed, for instance.
+        pool: "orbits" counts orbits under the symmetries that the map declares (`pfm.symmetry`) instead of functions.
+        at_least: list functions that came so often; what is left out goes into `counts.unlisted`.
+        engine: "fused" is the numba kernel of MLPs, "torch" runs pfm.logits; "auto" takes the kernel where it can.
+            "dask" is "auto" on the workers of a Dask cluster.
+        device: torch device; anything but "cpu" takes the torch engine.
+        scheduler: with engine="dask": address or scheduler file of a running cluster, or a distributed.Client; None
+            starts one on this machine (scripts need `if __name__ == "__main__":` then).
         workers: threads; all cores by default (one for torch, which has threads of its own).
         batch: samples evaluated at once; it changes speed and memory, never the result.
-        engine: "fused" is the numba kernel of MLPs, "torch" runs pfm.logits; "auto" takes the kernel where it can.
-        device: torch device; anything but "cpu" takes the torch engine.
+        memory: bytes that counting may take, such as "4GB"; blocks are then kept on disk and merged. The result has to
+            fit too: see at_least.
         out: a folder for finished blocks and the result. A second call with the same arguments goes on where the first
-            was stopped, or returns its result. Without it everything is in memory.
+            was stopped, or returns its result. Without it, and without `memory`, everything is in memory.
         progress: a bar on standard error; by default only on a terminal.
 
     Returns:
@@ -74,11 +97,12 @@ def draw(
 
     Raises:
         InvalidInput: an argument outside what is allowed.
-        StoreError: `out` cannot be written, is in use or is no run; finished blocks stay.
+        StoreError: `out` cannot be written, is in use or is no run, or the cluster is gone; finished blocks stay.
         CorruptStore: a block in `out` is damaged or foreign; it is named and not merged.
 
     Error: each function is that of the float64 logits of its float32 parameters (see sampling/fused.py for float32).
-    Cost: some 1.3e5 samples a second and core of 7-40-40-1 ReLU with AVX2; figures/throughput.json has more.
+    Cost: some 1.3e5 samples a second and core of 7-40-40-1 ReLU with AVX2; figures/throughput.json has more, and
+    figures/reuse_gain.json what reuse and pooling are worth. On disk, 8 (words + 1) bytes a function and block.
 
     Example:
         >>> from pfmap import maps
@@ -87,108 +111,181 @@ def draw(
         >>> counts.n_samples, counts.at(xor)
         (1000, array([0]))
     """
-    n_samples = _positive("n_samples", n_samples)
-    seed = check_seed(seed)
-    if not isinstance(device, str) and type(device).__name__ != "device":
-        raise InvalidInput(f"device is {device!r}; it needs a torch device such as 'cpu' or 'cuda'")
-    device = str(device)
-    sampler, engine = _choose_engine(pfm, engine, device)
-    provenance = _provenance(pfm, seed, n_samples, engine, device)
-    workers = _positive("workers", workers) if workers is not None else _default_workers(engine)
-    batch = _positive("batch", batch) if batch is not None else _default_batch(pfm, engine)
-    plan = _Plan(seed, n_samples, _block_size(pfm, n_samples), batch, -(-pfm.domain.n_points // 64))
-    header = {
-        "map": provenance["map"],
-        "n_samples": n_samples,
-        "seed": seed,
-        "stream": STREAM,
-        "block_size": plan.block_size,
-    }
-
-    with RunFolder(out, header) if out is not None else nullcontext() as folder:
-        if folder is not None and (finished := folder.result()) is not None:
+    plan = _plan(pfm, n_samples, seed, reuse, only, pool, at_least, engine, device, batch)
+    limit = None if memory is None else as_bytes(memory)
+    threads = _positive("workers", workers) if workers is not None else _default_workers(plan.kind)
+    if scheduler is not None and engine != "dask":
+        raise InvalidInput("scheduler is given, but not engine='dask'; pass both, or neither")
+    with ExitStack() as stack:
+        if out is None and limit is None and engine != "dask":
+            table = plan.job.new_table()
+            bar = stack.enter_context(_progress_bar(plan, progress))
+            blocks = on_threads(plan.job, range(plan.job.n_blocks), threads, None)
+            for index, rows in stack.enter_context(closing(blocks)):
+                if rows is not None:  # they are, without a folder
+                    table.add(*rows)
+                bar.update(plan.samples_of(index))
+            return plan.counts([table.items()])
+        if out is None:
+            if scheduler is not None:
+                raise InvalidInput("a cluster needs `out`, a folder that all of its workers see")
+            out = Path(stack.enter_context(TemporaryDirectory(prefix="pfmap-"))) / "run"
+        folder = stack.enter_context(RunFolder(out, plan.header))
+        if (finished := folder.result(limit)) is not None:
             return finished
-        table = CountTable(plan.n_words)
-        with (
-            closing(_finished_and_new_blocks(sampler, plan, workers, folder)) as blocks,
-            _progress_bar(plan, progress) as bar,
-        ):
-            for index, words, counts in blocks:
-                table.add(words, counts)
-                bar.update(plan.stop(index) - plan.start(index))
-        words, numbers = table.items()
-        result = FunctionCounts.from_unordered(TruthTables.from_words(words, pfm.domain), numbers, provenance)
-        if folder is not None:
-            folder.finish(result)
-        return result
+        done = folder.finished_blocks()
+        missing = sorted(set(range(plan.job.n_blocks)) - set(done))
+        bar = stack.enter_context(_progress_bar(plan, progress))
+        bar.update(sum(map(plan.samples_of, done)))
+        for index in stack.enter_context(closing(_drawn(plan, missing, engine, scheduler, threads, folder))):
+            bar.update(plan.samples_of(index))
+        return plan.finish(folder, limit)
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """How samples 0 … n_samples - 1 are cut: block i holds start(i) … stop(i) - 1."""
+    """A draw as it was asked for, checked."""
 
-    seed: int
-    n_samples: int
-    block_size: int
-    batch: int
-    n_words: int
+    job: Job
+    domain: Domain
+    cluster_size: int
+    only: TruthTables | None
+    at_least: int
+    kind: Literal["fused", "torch"]
+    provenance: dict[str, Any]
+    header: dict[str, Any]
 
     @property
-    def n_blocks(self) -> int:
-        return -(-self.n_samples // self.block_size)
+    def n_samples(self) -> int:
+        return self.job.n_draws * self.cluster_size
 
-    def start(self, index: int) -> int:
-        return index * self.block_size
+    def samples_of(self, block: int) -> int:
+        return (self.job.stop(block) - self.job.start(block)) * self.cluster_size
 
-    def stop(self, index: int) -> int:
-        return min(self.start(index) + self.block_size, self.n_samples)
+    def finish(self, folder: RunFolder, memory: int | None) -> FunctionCounts:
+        """What all blocks in a folder add up to becomes its result: as many of its functions as fit the memory."""
+        if self.only is not None:
+            pieces = ((words, *numbers.T) for words, numbers in folder.merged(memory))
+            counts = self.counts(pieces)
+            folder.finish(counts)
+            return counts
+        folder.finish_merged(
+            domain=self.domain,
+            n_samples=self.n_samples,
+            n_clusters=self.job.n_draws,
+            at_least=self.at_least,
+            provenance=self.provenance,
+            memory=memory,
+        )
+        return folder.result(memory)  # type: ignore[return-value]  # it is finished
+
+    def counts(self, pieces: Iterable[Rows]) -> FunctionCounts:
+        """What all blocks add up to, in memory."""
+        columns = [np.concatenate(column) for column in zip(*pieces, strict=True)]
+        if self.only is not None:  # those that never came have their zeros
+            columns[0] = np.concatenate([columns[0], self.only.words()])
+            columns[1:] = [np.concatenate([column, np.zeros(len(self.only), np.int64)]) for column in columns[1:]]
+        words, counts, *squares = columns
+        below = counts < self.at_least
+        unlisted = None
+        if self.at_least > 1:
+            unlisted = Totals.of(counts[below], (squares or [counts])[0][below], self.cluster_size)
+            words, counts, *squares = (column[~below] for column in (words, counts, *squares))
+        return FunctionCounts.from_unordered(
+            TruthTables.from_words(words, self.domain),
+            counts,
+            self.provenance,
+            n_samples=self.n_samples,
+            squares=squares[0] if squares else None,
+            n_clusters=self.job.n_draws,
+            at_least=self.at_least,
+            unlisted=unlisted,
+        )
 
 
-def _finished_and_new_blocks(
-    sampler: Sampler, plan: _Plan, workers: int, folder: RunFolder | None
-) -> Generator[tuple[int, NDArray[np.uint64], NDArray[np.int64]]]:
-    """Every block as (index, distinct functions, their counts): those on disk first, then the others as drawn."""
-    finished: list[int] = []
-    if folder is not None:
-        finished = folder.finished_blocks()
-        for index in finished:
-            yield index, *folder.read_block(index)
-    missing = iter(sorted(set(range(plan.n_blocks)) - set(finished)))
-    stopped = threading.Event()
-
-    def draw_block(index: int) -> tuple[int, NDArray[np.uint64], NDArray[np.int64]]:
-        table = CountTable(plan.n_words)
-        for first in range(plan.start(index), plan.stop(index), plan.batch):
-            if stopped.is_set():
-                raise CancelledError
-            table.add(sampler(plan.seed, first, min(plan.batch, plan.stop(index) - first)))
-        block = table.items()
-        if folder is not None:
-            folder.write_block(index, *block)
-        return index, *block
-
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            # Two blocks a worker in flight keep every thread busy and memory bounded.
-            running = {pool.submit(draw_block, index) for index in islice(missing, 2 * workers)}
-            while running:
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield future.result()
-                running |= {pool.submit(draw_block, index) for index in islice(missing, len(done))}
-        finally:  # an error, Ctrl-C or a reader that left: threads end with their batch
-            stopped.set()
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _provenance(pfm: ParameterFunctionMap, seed: int, n_samples: int, engine: str, device: str) -> dict[str, Any]:
+def _plan(
+    pfm: ParameterFunctionMap,
+    n_samples: int,
+    seed: int,
+    reuse: Reuse | Literal["auto"] | None,
+    only: TruthTables | None,
+    pool: Literal["orbits"] | None,
+    at_least: int,
+    engine: Engine,
+    device: str | torch.device,
+    batch: int | None,
+) -> _Plan:
+    n_samples = _positive("n_samples", n_samples)
+    at_least = _positive("at_least", at_least)
+    seed = check_seed(seed)
+    if not isinstance(device, str) and type(device).__name__ != "device":
+        raise InvalidInput(f"device is {device!r}; it needs a torch device such as 'cpu' or 'cuda'")
+    device = str(device)
+    kind = _choose_engine(pfm, engine, device)
+    group = _group(pfm, pool)
+    if only is not None:
+        require_tables("only", only)
+        if not len(only):
+            raise InvalidInput("only holds no function; list at least one, or leave it out")
+        if at_least > 1:
+            raise InvalidInput("at_least and only are both given; a fixed set is listed whole, so leave at_least out")
+        if only.domain != pfm.domain:
+            raise IncompatibleTables(f"only lives on {only.domain}, the map on {pfm.domain}")
+        if group:
+            only = canonicalize(only, group=group).representatives
+        at_least = 0
+    n_words = -(-pfm.domain.n_points // 64)
+    narrow: Callable[[Rows], Rows] | None = None
+    provenance = _provenance(pfm)
+    if reuse is None:
+        size = 1
+        sampler: Sampler = FusedSampler(pfm) if kind == "fused" and isinstance(pfm, MLP) else TorchSampler(pfm, device)
+        if group or only is not None:
+            narrow = Narrow(pfm.domain, group, only)
+    else:
+        sampler, reuse = _clusters(pfm, reuse, only, group, kind)
+        size, provenance["reuse"] = reuse.cluster_size, asdict(reuse)
+    if group:
+        provenance["orbits"] = sorted(group)
+    n_draws = -(-n_samples // size)
     versions = {name: _version(name) for name in ("pfmap", "numpy", "numba", "torch")}
-    samples = {"seed": seed, "stream": STREAM, "start": 0, "stop": n_samples}
+    samples = {"seed": seed, "stream": STREAM, "start": 0, "stop": n_draws * size}
+    provenance["draws"] = [{**samples, "engine": kind, "device": device, "versions": versions}]
+    block_size = _block_size(pfm, n_samples, size)
+    batch = _positive("batch", batch) if batch is not None else _default_batch(pfm, kind, size)
+    job = Job(sampler, seed, n_draws, block_size, batch, n_words, size > 1, narrow)
+    header = {key: provenance[key] for key in ("map", "reuse", "orbits") if key in provenance} | {
+        "n_samples": n_draws * size,
+        "n_points": pfm.domain.n_points,
+        "seed": seed,
+        "stream": STREAM,
+        "block_size": block_size,
+        "at_least": at_least,
+    }
+    if only is not None:
+        header["only"] = blake2b(np.ascontiguousarray(only.words()).tobytes(), digest_size=16).hexdigest()
+    return _Plan(job, pfm.domain, size, only, at_least, kind, provenance, header)
+
+
+def _drawn(
+    plan: _Plan, indices: list[int], engine: Engine, scheduler: Scheduler, workers: int, folder: RunFolder
+) -> Generator[int]:
+    """Draws the blocks with these indices into the folder; each index as it is done."""
+    if engine == "dask":
+        from pfmap.sampling.dask_engine import on_dask
+
+        yield from on_dask(plan.job, indices, scheduler, folder)
+    else:
+        with closing(on_threads(plan.job, indices, workers, folder)) as blocks:
+            yield from (index for index, _ in blocks)
+
+
+def _provenance(pfm: ParameterFunctionMap) -> dict[str, Any]:
     try:
         spec = json.loads(json.dumps(dict(pfm.spec)))
     except (TypeError, ValueError) as error:
         raise InvalidInput(f"the map's spec is no JSON ({error}); use strings, numbers, lists and dicts") from None
-    return {"map": spec, "draws": [{**samples, "engine": engine, "device": device, "versions": versions}]}
+    return {"map": spec, "symmetry": sorted(declared_symmetry(pfm))}
 
 
 def _version(name: str) -> str:
@@ -198,18 +295,18 @@ def _version(name: str) -> str:
         return "unknown"
 
 
-def _choose_engine(pfm: ParameterFunctionMap, engine: Engine, device: str) -> tuple[Sampler, Engine]:
-    if engine not in ("auto", "fused", "torch"):
+def _choose_engine(pfm: ParameterFunctionMap, engine: Engine, device: str) -> Literal["fused", "torch"]:
+    if engine not in get_args(Engine):
         raise InvalidInput(
-            f"engine is {engine!r}; choose 'auto', 'fused' (MLPs on the CPU) or 'torch' (any map and device)"
+            f"engine is {engine!r}; choose 'auto', 'fused' (MLPs on the CPU), 'torch' (any map and device) or 'dask'"
         )
     fits = isinstance(pfm, MLP) and device == "cpu"
     if engine == "fused" and not fits:
         raise InvalidInput(
             f"the fused engine draws MLPs on the CPU, not {type(pfm).__name__} on {device!r}; use engine='torch'"
         )
-    if isinstance(pfm, MLP) and fits and engine != "torch":
-        return FusedSampler(pfm), "fused"
+    if fits and engine != "torch":
+        return "fused"
     name = type(pfm).__name__
     if isinstance(pfm, type):
         raise InvalidInput(f"the class {pfm.__name__} is no parameter-function map; call it to make one")
@@ -220,7 +317,60 @@ def _choose_engine(pfm: ParameterFunctionMap, engine: Engine, device: str) -> tu
                 "maps.LatentFunction makes a map of any torch function of standard normals"
             )
     _positive(f"{name}.n_latents", pfm.n_latents)
-    return TorchSampler(pfm, device), "torch"
+    return "torch"
+
+
+def _clusters(
+    pfm: ParameterFunctionMap,
+    reuse: Reuse | Literal["auto"],
+    only: TruthTables | None,
+    group: frozenset[Symmetry],
+    kind: Literal["fused", "torch"],
+) -> tuple[Sampler, Reuse]:
+    """What draws clusters, and how many functions share one."""
+    if not isinstance(reuse, Reuse) and reuse != "auto":
+        raise InvalidInput(f"reuse is {reuse!r}; it is 'auto', a pfmap.sampling.Reuse(groups, draws), or None")
+    if kind == "torch" or not isinstance(pfm, MLP):
+        raise InvalidInput(f"reuse draws MLPs on the CPU, not {type(pfm).__name__} by the torch engine; leave it out")
+    if reuse == "auto":
+        reuse = choose_reuse(pfm)
+    if only is not None:
+        return FixedSetSampler(pfm, reuse, only, group), reuse
+    return (ReuseOrbitSampler(pfm, reuse, group) if group else ReuseSampler(pfm, reuse)), reuse
+
+
+def _group(pfm: ParameterFunctionMap, pool: Literal["orbits"] | None) -> frozenset[Symmetry]:
+    if pool is None:
+        return frozenset()
+    if pool != "orbits":
+        raise InvalidInput(f"pool is {pool!r}; it is 'orbits' or None")
+    group = declared_symmetry(pfm)
+    if not group:
+        raise InvalidInput(
+            f"{type(pfm).__name__} declares no symmetry, so its functions have no orbits to pool; give the map a "
+            "`symmetry`, or leave pool out"
+        )
+    return group
+
+
+def as_bytes(memory: int | str) -> int:
+    """A number of bytes, or a text such as "512MB", "4 GB" or "4GiB", as an int.
+
+    Raises:
+        InvalidInput: it is no such number, or below 256 MB.
+    """
+    units = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+    units |= {"KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}
+    matched = re.fullmatch(r"\s*([0-9.eE+]+)\s*([A-Za-z]*)\s*", str(memory))
+    try:
+        if isinstance(memory, bool) or matched is None:
+            raise ValueError
+        size = float(matched[1]) * units[matched[2].upper()]
+    except (ValueError, KeyError):
+        raise InvalidInput(f"memory is {memory!r}; it needs bytes, or a text such as '512MB' or '4GB'") from None
+    if not _LEAST_MEMORY <= size < 1 << 60:
+        raise InvalidInput(f"memory is {memory!r}; it needs 256MB or more")
+    return int(size)
 
 
 def _positive(name: str, value: int) -> int:
@@ -235,17 +385,18 @@ def _default_workers(engine: Engine) -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _default_batch(pfm: ParameterFunctionMap, engine: Engine) -> int:
-    """Samples whose working set stays near _BATCH_BYTES."""
+def _default_batch(pfm: ParameterFunctionMap, kind: str, cluster_size: int) -> int:
+    """Draws whose working set stays near _BATCH_BYTES."""
     m = pfm.domain.n_points
-    bytes_each = m // 8 + 1 if engine == "fused" else 8 * (2 * pfm.n_latents + 64 * m)
+    bytes_each = (m // 8 + 1) * cluster_size if kind == "fused" else 8 * (2 * pfm.n_latents + 64 * m)
     return max(1, min(4096, _BATCH_BYTES // bytes_each))
 
 
-def _block_size(pfm: ParameterFunctionMap, n_samples: int) -> int:
-    """Samples a block: under a second's work, cut finely enough for many workers and coarsely enough for the folder."""
+def _block_size(pfm: ParameterFunctionMap, n_samples: int, cluster_size: int) -> int:
+    """Draws a block: under a second's work, cut finely enough for many workers and coarsely enough for the folder."""
     by_cost = _BLOCK_FLOPS // (2 * pfm.n_latents * pfm.domain.n_points)
-    size = max(16, min(by_cost, n_samples // 64, 1 << 20), n_samples // _MOST_BLOCKS)
+    n_draws = -(-n_samples // cluster_size)
+    size = max(16, min(by_cost, n_draws // 64, (1 << 20) // cluster_size), n_draws // _MOST_BLOCKS)
     return 1 << (size - 1).bit_length()  # a power of two from 16 up, so that no run of latents is cut
 
 

@@ -9,10 +9,12 @@ A run folder holds run.json (what is being drawn), one checksummed file a finish
 The one thing to know: a name on disk appears with its whole content or not at all; a kill loses only what is in flight.
 """
 
-from pfmap.store.files import COUNTS_FILE, LOCK_FILE, RUN_FILE
+from pfmap.store.blocks import write_block
+from pfmap.store.files import COUNTS_FILE, LOCK_FILE, RUN_FILE, temporary_beside
 from pfmap.store.folder import RunFolder
 from pfmap.store.table import (
     StoredMeasure,
+    iterate_counts,
     load_complexity,
     load_counts,
     save_complexity,
@@ -26,9 +28,12 @@ __all__ = [
     "RUN_FILE",
     "RunFolder",
     "StoredMeasure",
+    "iterate_counts",
     "load_complexity",
     "load_counts",
     "save_complexity",
     "save_counts",
     "stored_measures",
+    "temporary_beside",
+    "write_block",
 ]

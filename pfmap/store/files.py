@@ -6,7 +6,8 @@ import errno
 import json
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
@@ -38,7 +39,8 @@ def remove_temporaries(folder: Path) -> None:
     """Remove what a killed process left half-written; under the lock nobody is writing it."""
     for name in os.listdir(folder):
         if is_temporary(name):
-            (folder / name).unlink()
+            path = folder / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def is_ours(name: str) -> bool:
@@ -67,7 +69,7 @@ def fingerprint(header: Mapping[str, Any]) -> bytes:
     return blake2b(json.dumps(header, sort_keys=True).encode(), digest_size=16).digest()
 
 
-def checksum(*parts: bytes | memoryview) -> bytes:
+def checksum(parts: Iterable[bytes | memoryview]) -> bytes:
     """32 bytes that change with any byte of the parts."""
     hasher = blake2b(digest_size=CHECKSUM_SIZE)
     for part in parts:
@@ -106,6 +108,16 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink()
         raise
     sync(path.parent)
+
+
+@contextmanager
+def temporary_beside(path: Path) -> Iterator[Path]:
+    """A name beside `path` for a file that is gone in the end; a killed process leaves it to `remove_temporaries`."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def sync(path: Path) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -15,14 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pfmap.counts import FunctionCounts, differing_fields
-from pfmap.errors import CorruptStore, InvalidInput, StoreError
+from pfmap.errors import InvalidInput, StoreError
+from pfmap.store.blocks import Block, check_block, merge_blocks, write_block
 from pfmap.store.files import (
-    CHECKSUM_SIZE,
     COUNTS_FILE,
     RUN_FILE,
     block_files,
-    block_name,
-    checksum,
     clear_errors,
     fingerprint,
     is_ours,
@@ -31,10 +28,10 @@ from pfmap.store.files import (
     remove_temporaries,
     replacing,
 )
-from pfmap.store.table import FORMAT, read_counts, write_counts
+from pfmap.store.table import FORMAT, read_counts, write_counts, write_merged
+from pfmap.tables import Domain
 
-_BLOCK_HEADER = struct.Struct("<8s16sQQQ")  # magic, fingerprint of the run, block index, functions, words a function
-_BLOCK_MAGIC = b"pfmapblk"
+_COPIES = 4  # of each function's words and numbers while a result is read
 
 
 class RunFolder:
@@ -45,7 +42,12 @@ class RunFolder:
 
     Args:
         path: the folder; new, empty, or that of the same draw.
-        header: what is drawn, in JSON types: map spec, seed, n_samples, block size, …
+        header: what is drawn, in JSON types: map spec, seed, n_samples, n_points, block size, …
+
+    Attributes:
+        path: the folder.
+        header: as above, with the format.
+        run: 16 bytes that tell this draw from others; its blocks and its result carry them.
 
     Raises:
         StoreError: no such parent folder, read-only, full, in use by another process, or not empty and no run.
@@ -55,7 +57,7 @@ class RunFolder:
     def __init__(self, path: str | os.PathLike[str], header: Mapping[str, Any]) -> None:
         self.path = Path(path)
         self.header: dict[str, Any] = json.loads(json.dumps({"format": FORMAT, **header}))
-        self._fingerprint = fingerprint(self.header)
+        self.run = fingerprint(self.header)
         self._lock = ExitStack()
 
     def __enter__(self) -> RunFolder:
@@ -86,58 +88,86 @@ class RunFolder:
     ) -> None:
         self._lock.close()
 
-    def finished_blocks(self) -> list[int]:
-        """The indices of the blocks on disk, in order."""
-        return sorted(block_files(self.path))
+    def write_block(
+        self, index: int, words: NDArray[np.uint64], counts: NDArray[np.int64], *squares: NDArray[np.int64]
+    ) -> None:
+        """Keep one block: the distinct functions uint64[k, W] of its samples, and their counts and squares int64[k].
 
-    def write_block(self, index: int, words: NDArray[np.uint64], counts: NDArray[np.int64]) -> None:
-        """Keep one block: the distinct functions uint64[k, W] of its samples and how often each came, int64[k].
-
-        Safe from several threads at once, for different blocks. Cost: one fsync.
+        Safe from several threads at once, for different blocks. Cost: a sort and one fsync.
         """
-        words, counts = np.ascontiguousarray(words, "<u8"), np.ascontiguousarray(counts, "<i8")
-        if words.ndim != 2 or counts.shape != words.shape[:1]:
-            raise InvalidInput(f"words {list(words.shape)} and counts {list(counts.shape)} do not fit: [k, W] and [k]")
-        start = _BLOCK_HEADER.pack(_BLOCK_MAGIC, self._fingerprint, index, *words.shape)
-        parts = [start, words.data.cast("B") if words.size else b"", counts.data.cast("B") if counts.size else b""]
-        path = self.path / block_name(index)
-        with clear_errors(path), replacing(path) as temporary, temporary.open("wb") as file:
-            for part in (*parts, checksum(*parts)):
-                file.write(part)
+        write_block(self.path, self.run, index, words, counts, *squares)
 
-    def read_block(self, index: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-        """The words uint64[k, W] and counts int64[k] of a finished block.
+    def finished_blocks(self) -> list[int]:
+        """The indices of the blocks on disk, in order, each read and checked.
 
         Raises:
-            CorruptStore: the block is damaged, or belongs to another draw or place.
+            CorruptStore: a block is damaged, or belongs to another draw or place.
         """
-        path = self.path / block_name(index)
-        with clear_errors(path):
-            data = path.read_bytes()
-        body = memoryview(data)[:-CHECKSUM_SIZE]
-        if len(data) < _BLOCK_HEADER.size + CHECKSUM_SIZE or checksum(body) != data[-CHECKSUM_SIZE:]:
-            raise _corrupt(path, "is damaged (its checksum does not fit its content)")
-        magic, fingerprint, written_index, size, n_words = _BLOCK_HEADER.unpack_from(data)
-        if magic != _BLOCK_MAGIC or fingerprint != self._fingerprint:
-            raise _corrupt(path, "belongs to another draw")
-        if written_index != index:
-            raise _corrupt(path, f"holds block {written_index}: it was renamed")
-        split = _BLOCK_HEADER.size + 8 * size * n_words
-        words = np.frombuffer(body[_BLOCK_HEADER.size : split], "<u8").reshape(size, n_words)
-        return words.astype(np.uint64, copy=False), np.frombuffer(body[split:], "<i8").astype(np.int64, copy=False)
+        return [block.index for block in self._blocks()]
+
+    def merged(self, memory: int | None = None) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.int64]]]:
+        """All functions of all blocks, each once, in the order of their strings, a piece at a time.
+
+        Args:
+            memory: bytes that buffers may take; half of what is free by default.
+
+        Yields:
+            (words uint64[k, W], counts int64[k, 1], or counts and squares int64[k, 2]).
+        """
+        return merge_blocks(self._blocks(), memory=memory or _half_of_free_memory())
 
     def finish(self, counts: FunctionCounts) -> None:
         """Write the result, then remove the blocks it was made of."""
-        write_counts(counts, self.path / COUNTS_FILE, run=self._fingerprint.hex())
+        write_counts(counts, self.path / COUNTS_FILE, run=self.run.hex())
         self._remove_blocks()
 
-    def result(self) -> FunctionCounts | None:
-        """The result, if this draw is finished."""
-        if not (self.path / COUNTS_FILE).exists():
+    def finish_merged(
+        self,
+        *,
+        domain: Domain,
+        n_samples: int,
+        n_clusters: int,
+        at_least: int,
+        provenance: Mapping[str, Any],
+        memory: int | None = None,
+    ) -> None:
+        """Write what the blocks add up to as the result, whatever its size, then remove the blocks.
+
+        Args:
+            domain: of the functions.
+            n_samples: samples in all blocks together.
+            n_clusters: independent clusters among them.
+            at_least: functions that came less often go into totals.
+            provenance: as of FunctionCounts.
+            memory: bytes that this may take; half of what is free by default.
+        """
+        memory = memory or _half_of_free_memory()
+        write_merged(
+            self.merged(memory // 2),
+            self.path / COUNTS_FILE,
+            domain=domain,
+            n_samples=n_samples,
+            n_clusters=n_clusters,
+            at_least=at_least,
+            provenance=provenance,
+            run=self.run.hex(),
+            memory=memory // 2,
+        )
+        self._remove_blocks()
+
+    def result(self, memory: int | None = None) -> FunctionCounts | None:
+        """The result, if this draw is finished: as many of its functions as fit `memory` bytes, all by default."""
+        path = self.path / COUNTS_FILE
+        if not path.exists():
             return None
-        counts = read_counts(self.path / COUNTS_FILE, run=self._fingerprint.hex())
+        n_words = -(-int(self.header.get("n_points", 64)) // 64)
+        fit = None if memory is None else max(1, memory // (_COPIES * 8 * (n_words + 2)))
+        counts = read_counts(path, run=self.run.hex(), at_most=fit)
         self._remove_blocks()
         return counts
+
+    def _blocks(self) -> list[Block]:
+        return [check_block(self.path, self.run, index) for index in sorted(block_files(self.path))]
 
     def _open(self) -> None:
         remove_temporaries(self.path)
@@ -157,5 +187,8 @@ class RunFolder:
                 path.unlink()
 
 
-def _corrupt(path: Path, what: str) -> CorruptStore:
-    return CorruptStore(f"{path} {what}; delete that file and draw again: only this block is drawn anew")
+def _half_of_free_memory() -> int:
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    except (AttributeError, OSError, ValueError):  # a system that does not say
+        return 1 << 30

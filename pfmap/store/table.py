@@ -5,18 +5,19 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pfmap.complexity import ComplexityMeasure
-from pfmap.counts import FunctionCounts
+from pfmap.counts import FunctionCounts, Totals
 from pfmap.errors import CorruptStore, InvalidInput, PfmapError, StoreError
 from pfmap.store.files import (
     COUNTS_FILE,
@@ -35,7 +36,13 @@ from pfmap.tables import Cube, Domain, Points, TruthTables
 
 FORMAT = 1
 
+Rows: TypeAlias = Callable[[int, int], tuple[NDArray[np.uint64], NDArray[np.int64]]]
+"""start, stop -> words uint64[k, W] and numbers int64[k, columns] of these rows of a table."""
+
 _ROW_GROUP_BYTES = 1 << 25
+_ROWS_AT_ONCE = 1 << 20
+_TABLE = "read_parquet(?, hive_partitioning = false, file_row_number = true)"
+_LEAST_MEMORY = 1 << 27
 
 
 @dataclass(frozen=True)
@@ -69,17 +76,55 @@ def save_counts(counts: FunctionCounts, path: str | os.PathLike[str]) -> None:
     write_counts(counts, Path(path), run="")
 
 
-def load_counts(path: str | os.PathLike[str]) -> FunctionCounts:
+def load_counts(
+    path: str | os.PathLike[str], *, at_least: int = 1, at_most_functions: int | None = None
+) -> FunctionCounts:
     """Read what `save_counts` wrote, or the result of the finished draw in a run folder.
+
+    Args:
+        path: a run folder with a finished draw, or a file of counts.
+        at_least: list functions that came so often; the others go into `unlisted`, which keeps their totals.
+        at_most_functions: raise `at_least` until no more functions than this are listed.
 
     Raises:
         StoreError: nothing is there, it cannot be read, or the folder's draw is not finished.
         CorruptStore: the file is damaged, or is no store of counts.
 
-    Error: exact; the digest of words, counts and provenance is checked.
+    Error: exact; the digest of words, counts and provenance is checked. Cost: 3e6 functions of 7 inputs in 1 s; memory
+    for what is listed, not for what is in the file.
     """
     file, run = _table_of(Path(path))
-    return read_counts(file, run=run)
+    return read_counts(file, run=run, at_least=at_least, at_most=at_most_functions)
+
+
+def iterate_counts(
+    path: str | os.PathLike[str], *, rows: int = 1 << 20
+) -> Iterator[tuple[TruthTables, NDArray[np.int64]]]:
+    """All functions of a table of any size, most frequent first, `rows` at a time: (tables, counts int64[k]).
+
+    Raises:
+        StoreError: nothing is there, or it cannot be read.
+        CorruptStore: the file is damaged; this shows before the first piece.
+
+    Error: exact. Cost: two passes over the file.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> counts = FunctionCounts.from_unordered(TruthTables.from_strings(["0000", "0110"]), [2, 4])
+        >>> with TemporaryDirectory() as folder:
+        ...     save_counts(counts, f"{folder}/counts.parquet")
+        ...     [(tables.strings(), k.tolist()) for tables, k in iterate_counts(f"{folder}/counts.parquet", rows=1)]
+        [(['0110'], [4]), (['0000'], [2])]
+    """
+    if isinstance(rows, bool) or not isinstance(rows, int | np.integer) or rows < 1:
+        raise InvalidInput(f"rows is {rows!r}; it needs an int of at least 1")
+    file, run = _table_of(Path(path))
+    about, size = _read_about(file, run=run)
+    with _damage_named(file):
+        _check_digest(about, lambda start, stop: _rows(file, about, start, stop), size)
+        for start in range(0, size, rows):
+            words, columns = _rows(file, about, start, min(size, start + rows))
+            yield TruthTables.from_words(words, _domain(about)), columns[:, 0]
 
 
 def save_complexity(path: str | os.PathLike[str], values: Mapping[ComplexityMeasure, ArrayLike]) -> None:
@@ -126,7 +171,7 @@ def save_complexity(path: str | os.PathLike[str], values: Mapping[ComplexityMeas
             said = StoredMeasure(measure.unit, measure.is_code_length, _version())
             digest = _column_digest(about["digest"], measure.name, said, K)
             described[measure.name] = {**asdict(said), "digest": digest}
-        names = [*_count_columns(_domain(about)), *described]
+        names = [*_count_columns(about), *described]
         if len({name.lower() for name in names}) < len(names):
             raise InvalidInput(f"columns need names that differ by more than case; {', '.join(names)} came")
         if columns:
@@ -193,32 +238,106 @@ def stored_measures(path: str | os.PathLike[str]) -> dict[str, StoredMeasure]:
 def write_counts(counts: FunctionCounts, path: Path, *, run: str) -> None:
     """Write counts alone; `run` is the fingerprint of the draw whose result they are."""
     words = counts.tables.words()
-    about = {
-        "pfmap_format": str(FORMAT),
-        "domain": json.dumps(_domain_to_json(counts.tables.domain)),
-        "n_samples": str(counts.n_samples),
-        "provenance": json.dumps(counts.provenance, sort_keys=True),
-        "run": run,
-    }
-    about["digest"] = _digest(about, words, counts.counts)
     columns = {f"word_{j}": words[:, j] for j in range(words.shape[1])} | {"count": counts.counts}
+    if counts.cluster_size > 1:
+        columns["squares"] = counts.squares
+    about = _about(
+        counts.tables.domain,
+        counts.n_samples,
+        counts.n_clusters,
+        counts.at_least,
+        counts.unlisted,
+        counts.provenance,
+        run,
+    )
+    numbers: NDArray[np.int64] = np.column_stack([columns[name] for name in _number_names(about)])
+    about["digest"] = _digest(about, lambda start, stop: (words[start:stop], numbers[start:stop]), len(words))
     with clear_errors(path):
         _write(path, about, "SELECT * FROM given", columns, n_columns=len(columns))
 
 
-def read_counts(path: Path, *, run: str | None) -> FunctionCounts:
+def write_merged(
+    pieces: Iterable[tuple[NDArray[np.uint64], NDArray[np.int64]]],
+    path: Path,
+    *,
+    domain: Domain,
+    n_samples: int,
+    n_clusters: int,
+    at_least: int,
+    provenance: Mapping[str, Any],
+    run: str,
+    memory: int,
+) -> None:
+    """Write functions that come in the order of their strings, each once, as (words, counts and squares [k, columns]).
+
+    Whatever their number, memory stays near `memory`: the engine sorts by count beside the file, on disk.
+    """
+    import duckdb
+
+    told = (domain, n_samples, n_clusters, at_least)
+    names = _count_columns(_about(*told, None, provenance, run))
+    types = ", ".join(f"{name} {'UBIGINT' if name.startswith('word_') else 'BIGINT'}" for name in names)
+    below = Totals()
+    with (
+        clear_errors(path),
+        TemporaryDirectory(dir=path.parent, prefix=".sort-", suffix=".tmp") as scratch,
+        _duckdb(f"{scratch}/found.duckdb", memory) as connection,
+    ):
+        try:
+            connection.execute(f"CREATE TABLE found ({types})")
+            for words, numbers in pieces:
+                k = numbers[:, 0]
+                rare = k < at_least
+                below += Totals.of(k[rare], numbers[rare, -1], n_samples // n_clusters)
+                if not rare.all():
+                    kept = (*words[~rare].T, *numbers[~rare].T)
+                    connection.register("piece", dict(zip(names, map(np.ascontiguousarray, kept), strict=True)))
+                    connection.execute("INSERT INTO found SELECT * FROM piece")
+            connection.execute("CREATE TABLE ranked AS SELECT * FROM found ORDER BY count DESC, rowid")
+            connection.execute("DROP TABLE found")
+            ((size,),) = connection.execute("SELECT count(*) FROM ranked").fetchall()
+            about = _about(*told, below, provenance, run)
+
+            def rows(start: int, stop: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+                query = "SELECT * FROM ranked WHERE rowid >= ? AND rowid < ?"
+                return _as_rows(connection.execute(query, [start, stop]).fetchnumpy(), names)
+
+            about["digest"] = _digest(about, rows, size)
+            _copy(connection, path, about, "SELECT * FROM ranked", n_columns=len(names))
+        except duckdb.Error as error:
+            raise _as_oserror(error) from error
+
+
+def read_counts(path: Path, *, run: str | None, at_least: int = 1, at_most: int | None = None) -> FunctionCounts:
     """Read counts alone; where `run` is given, they must be the result of that draw."""
-    about, _ = _read_about(path, run=run)
+    about, size = _read_about(path, run=run)
+    for name, value in (("at_least", at_least), ("at_most_functions", 1 if at_most is None else at_most)):
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+            raise InvalidInput(f"{name} is {value!r}; it needs an int of at least 1")
     with _damage_named(path):
-        arrays = _read(path, _count_columns(_domain(about)))
-        values = arrays.pop("count")
-        words = np.column_stack(list(arrays.values()))
-        if words.dtype != np.uint64 or values.dtype != np.int64:
-            raise ValueError(f"columns of {words.dtype} and {values.dtype}")
-        if _digest(about, words, values) != about["digest"]:
-            raise ValueError("the digest does not fit")
-        tables = TruthTables.from_words(words, _domain(about))
-        return FunctionCounts(tables, values, int(about["n_samples"]), json.loads(about["provenance"]))
+        n_samples, stored = int(about["n_samples"]), int(about.get("at_least", 1))
+        n_clusters = int(about.get("n_clusters", n_samples))
+        unlisted = Totals(**json.loads(about["unlisted"])) if "unlisted" in about else None
+        listed = size
+        if stored and (at_least > stored or (at_most is not None and at_most < size)):
+            _check_digest(about, lambda start, stop: _rows(path, about, start, stop), size)
+            listed, at_least = _prefix(path, at_least, size if at_most is None else at_most)
+            unlisted = (unlisted or Totals()) + _totals_after(path, about, listed, size, n_samples // n_clusters)
+            words, numbers = _rows(path, about, 0, listed)
+        else:
+            at_least = stored
+            words, numbers = _rows(path, about, 0, size)
+            _check_digest(about, lambda start, stop: (words[start:stop], numbers[start:stop]), size)
+        return FunctionCounts(
+            TruthTables.from_words(words, _domain(about)),
+            numbers[:, 0],
+            n_samples,
+            json.loads(about["provenance"]),
+            squares=numbers[:, 1] if numbers.shape[1] > 1 else None,  # type: ignore[arg-type]
+            n_clusters=n_clusters,
+            at_least=at_least,
+            unlisted=unlisted,
+        )
 
 
 def _table_of(path: Path) -> tuple[Path, str | None]:
@@ -270,13 +389,52 @@ def _read_about(path: Path, *, run: str | None) -> tuple[dict[str, str], int]:
     return about, int(size)
 
 
-def _read(path: Path, names: Iterable[str]) -> dict[str, NDArray[Any]]:
+def _rows(path: Path, about: Mapping[str, str], start: int, stop: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """Words uint64[k, W] and numbers int64[k, columns] of some rows."""
+    names = _count_columns(about)
+    return _as_rows(_read(path, names, start, stop), names)
+
+
+def _read(path: Path, names: Iterable[str], start: int = 0, stop: int = 1 << 62) -> dict[str, NDArray[Any]]:
+    query = f"SELECT {', '.join(map(_quoted, names))} FROM {_TABLE} WHERE file_row_number >= ? AND file_row_number < ?"
     with _duckdb() as connection:
-        arrays: dict[str, NDArray[Any]] = connection.execute(
-            f"SELECT {', '.join(map(_quoted, names))} FROM read_parquet(?, hive_partitioning = false)",
-            [str(path.absolute())],
-        ).fetchnumpy()
+        arrays: dict[str, NDArray[Any]] = connection.execute(query, [str(path.absolute()), start, stop]).fetchnumpy()
     return arrays
+
+
+def _as_rows(arrays: Mapping[str, NDArray[Any]], names: Sequence[str]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    words = np.column_stack([arrays[name] for name in names if name.startswith("word_")])
+    numbers = np.column_stack([arrays[name] for name in names if not name.startswith("word_")])
+    if words.dtype != np.uint64 or numbers.dtype != np.int64:
+        raise ValueError(f"columns of {words.dtype} and {numbers.dtype}")
+    return words, numbers
+
+
+def _check_digest(about: Mapping[str, str], rows: Rows, size: int) -> None:
+    if _digest(about, rows, size) != about["digest"]:
+        raise ValueError("the digest does not fit")
+
+
+def _prefix(path: Path, at_least: int, at_most: int) -> tuple[int, int]:
+    """How many functions came at least `at_least` times, raised until they are no more than `at_most`; and that."""
+    source = [str(path.absolute())]
+    with _duckdb() as connection:
+        beyond = connection.execute(
+            f"SELECT count FROM {_TABLE} WHERE file_row_number = ?", [*source, at_most]
+        ).fetchone()
+        if beyond is not None:
+            at_least = max(at_least, beyond[0] + 1)
+        query = f"SELECT count(*) FROM {_TABLE} WHERE count >= ?"
+        ((listed,),) = connection.execute(query, [*source, at_least]).fetchall()
+    return int(listed), at_least
+
+
+def _totals_after(path: Path, about: Mapping[str, str], start: int, size: int, cluster_size: int) -> Totals:
+    total = Totals()
+    for first in range(start, size, _ROWS_AT_ONCE):
+        numbers = _rows(path, about, first, min(size, first + _ROWS_AT_ONCE))[1]
+        total += Totals.of(numbers[:, 0], numbers[:, -1], cluster_size)
+    return total
 
 
 def _write_columns(
@@ -305,26 +463,43 @@ def _write(
 ) -> None:
     import duckdb
 
-    metadata = ", ".join(f"{key}: '{value.replace(chr(39), chr(39) * 2)}'" for key, value in about.items())
-    rows = max(2048, min(122_880, _ROW_GROUP_BYTES // (8 * n_columns)))
-    with replacing(path) as temporary, _duckdb() as connection:
+    with _duckdb() as connection:
         connection.register("given", dict(given))
         try:
-            connection.execute(
-                f"COPY ({select}) TO ? (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {rows}, "
-                f"USE_TMP_FILE false, KV_METADATA {{{metadata}}})",
-                [*sources, str(temporary.absolute())],  # duckdb would read ~ as the home folder
-            )
+            _copy(connection, path, about, select, n_columns=n_columns, sources=sources)
         except duckdb.Error as error:
             raise _as_oserror(error) from error
 
 
+def _copy(
+    connection: Any,
+    path: Path,
+    about: Mapping[str, str],
+    select: str,
+    *,
+    n_columns: int,
+    sources: Sequence[str] = (),
+) -> None:
+    metadata = ", ".join(f"{key}: '{value.replace(chr(39), chr(39) * 2)}'" for key, value in about.items())
+    rows = max(2048, min(122_880, _ROW_GROUP_BYTES // (8 * n_columns)))
+    with replacing(path) as temporary:
+        connection.execute(
+            f"COPY ({select}) TO ? (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {rows}, "
+            f"USE_TMP_FILE false, KV_METADATA {{{metadata}}})",
+            [*sources, str(temporary.absolute())],  # duckdb would read ~ as the home folder
+        )
+
+
 @contextmanager
-def _duckdb() -> Iterator[Any]:
+def _duckdb(database: str = ":memory:", memory: int | None = None) -> Iterator[Any]:
     import duckdb
 
     # One thread keeps rows in order and bytes equal; no folder of its own for temporaries.
-    with duckdb.connect(":memory:", config={"threads": 1, "temp_directory": ""}) as connection:
+    config: dict[str, Any] = {"threads": 1, "temp_directory": "" if memory is None else f"{database}.spill"}
+    if memory is not None:
+        config["memory_limit"] = f"{max(memory // 2, _LEAST_MEMORY)}B"
+    with duckdb.connect(database, config=config) as connection:
+        connection.execute("SET enable_progress_bar = false")  # it would print on standard output
         yield connection
 
 
@@ -352,8 +527,12 @@ def _as_oserror(error: Exception) -> OSError:
 # Columns and their digests
 
 
-def _count_columns(domain: Domain) -> list[str]:
-    return [*(f"word_{j}" for j in range(-(-domain.n_points // 64))), "count"]
+def _count_columns(about: Mapping[str, str]) -> list[str]:
+    return [*(f"word_{j}" for j in range(-(-_domain(about).n_points // 64))), *_number_names(about)]
+
+
+def _number_names(about: Mapping[str, str]) -> list[str]:
+    return ["count", "squares"] if "n_clusters" in about else ["count"]
 
 
 def _quoted(name: str) -> str:
@@ -377,15 +556,49 @@ def _described(about: Mapping[str, str], path: Path) -> dict[str, dict[str, Any]
         }
 
 
-def _digest(about: Mapping[str, str], words: NDArray[np.uint64], counts: NDArray[np.int64]) -> str:
+def _about(
+    domain: Domain,
+    n_samples: int,
+    n_clusters: int,
+    at_least: int,
+    unlisted: Totals | None,
+    provenance: Mapping[str, Any],
+    run: str,
+) -> dict[str, str]:
+    about = {
+        "pfmap_format": str(FORMAT),
+        "domain": json.dumps(_domain_to_json(domain)),
+        "n_samples": str(n_samples),
+        "provenance": json.dumps(provenance, sort_keys=True),
+        "run": run,
+    }
+    if n_clusters != n_samples:
+        about["n_clusters"] = str(n_clusters)
+    if at_least != 1:
+        about["at_least"] = str(at_least)
+        if unlisted is not None:
+            about["unlisted"] = json.dumps(asdict(unlisted))
+    return about
+
+
+def _digest(about: Mapping[str, str], rows: Rows, size: int) -> str:
+    """Of the metadata, the words of all functions, then their counts, then their squares if there are any."""
     told = {key: value for key, value in about.items() if key not in ("digest", "complexity")}
-    described = json.dumps(told, sort_keys=True).encode()
-    return checksum(described, *(np.ascontiguousarray(a, "<i8").data for a in (words, counts))).hex()
+
+    def parts() -> Iterator[bytes | memoryview]:
+        yield json.dumps(told, sort_keys=True).encode()
+        for part in range(1 + len(_number_names(about))):
+            for start in range(0, size, _ROWS_AT_ONCE):
+                words, numbers = rows(start, min(size, start + _ROWS_AT_ONCE))
+                array = numbers[:, part - 1] if part else words
+                yield np.ascontiguousarray(array, "<i8").data
+
+    return checksum(parts()).hex()
 
 
 def _column_digest(counts_digest: str, name: str, said: StoredMeasure, K: NDArray[np.float64]) -> str:
     described = json.dumps([counts_digest, name, asdict(said)], sort_keys=True).encode()
-    return checksum(described, np.ascontiguousarray(K, "<f8").data).hex()
+    return checksum([described, np.ascontiguousarray(K, "<f8").data]).hex()
 
 
 def _domain_to_json(domain: Domain) -> dict[str, int]:

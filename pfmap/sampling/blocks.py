@@ -1,0 +1,141 @@
+"""Work cut into blocks: which samples each holds, and how one is drawn. Whoever draws a block gets the same numbers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import FIRST_COMPLETED, CancelledError, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pfmap.kernels.counting import ClusterCountTable, CountTable
+from pfmap.store import RunFolder
+from pfmap.symmetry import Symmetry, canonicalize
+from pfmap.tables import Domain, TruthTables
+
+Rows: TypeAlias = tuple[NDArray[np.uint64], NDArray[np.int64], *tuple[NDArray[np.int64], ...]]
+"""Functions uint64[k, W], their counts int64[k], and where samples come in clusters their squares int64[k]."""
+
+
+class Sampler(Protocol):
+    """Draws that are pure functions of (seed, index); an index is a sample, or a cluster of samples."""
+
+    def __call__(self, seed: int, first: int, count: int) -> NDArray[np.uint64] | Rows:
+        """Functions of `count` draws from `first` on: a row a sample, uint64[count, W], or distinct ones as Rows."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is drawn, and how draws 0 … n_draws - 1 are cut: block i holds start(i) … stop(i) - 1.
+
+    Attributes:
+        sampler: draws.
+        seed: of the draws.
+        n_draws: samples, or clusters of samples.
+        block_size: draws a block.
+        batch: draws at once; the result does not depend on it.
+        n_words: words of a function.
+        clustered: whether a draw is a cluster, so that squares are kept too.
+        narrow: what becomes of the rows of a block, such as pooling; all of them are kept by default.
+    """
+
+    sampler: Sampler
+    seed: int
+    n_draws: int
+    block_size: int
+    batch: int
+    n_words: int
+    clustered: bool = False
+    narrow: Callable[[Rows], Rows] | None = None
+
+    @property
+    def n_blocks(self) -> int:
+        """How many blocks the draws make."""
+        return -(-self.n_draws // self.block_size)
+
+    def start(self, index: int) -> int:
+        """The first draw of a block."""
+        return index * self.block_size
+
+    def stop(self, index: int) -> int:
+        """One past its last draw."""
+        return min(self.start(index) + self.block_size, self.n_draws)
+
+    def draw_block(self, index: int, stopped: Callable[[], bool] = lambda: False) -> Rows:
+        """Draw and count one block.
+
+        Raises:
+            CancelledError: `stopped` became true before the block was whole.
+        """
+        table = self.new_table()
+        for first in range(self.start(index), self.stop(index), self.batch):
+            if stopped():
+                raise CancelledError
+            drawn = self.sampler(self.seed, first, min(self.batch, self.stop(index) - first))
+            table.add(*(drawn if isinstance(drawn, tuple) else (drawn,)))
+        rows: Rows = table.items()
+        return rows if self.narrow is None else self.narrow(rows)
+
+    def new_table(self) -> Any:
+        """An empty table for the rows of blocks: add(*rows), then items()."""
+        return ClusterCountTable(self.n_words) if self.clustered else CountTable(self.n_words)
+
+
+@dataclass(frozen=True)
+class Narrow:
+    """Keeps of independent samples what was asked for.
+
+    Attributes:
+        domain: of the functions.
+        group: pool functions into orbits under these symmetries, if any.
+        only: keep these functions, or representatives, and no others.
+    """
+
+    domain: Domain
+    group: frozenset[Symmetry]
+    only: TruthTables | None
+
+    def __call__(self, rows: Rows) -> Rows:
+        """The rows of a block that are kept."""
+        words, counts = rows[0], rows[1]
+        if self.group:
+            orbits = CountTable(words.shape[1])
+            tables = TruthTables.from_words(words, self.domain)
+            orbits.add(canonicalize(tables, group=self.group).representatives.words(), counts)
+            words, counts = orbits.items()
+        if self.only is not None:
+            kept = TruthTables.from_words(words, self.domain).positions_in(self.only) >= 0
+            words, counts = words[kept], counts[kept]
+        return words, counts
+
+
+def on_threads(
+    job: Job, indices: Iterable[int], workers: int, folder: RunFolder | None
+) -> Generator[tuple[int, Rows | None]]:
+    """Draw blocks on threads of this process: each (index, rows) as it is done; None for rows that are kept on disk."""
+    waiting = iter(indices)
+    stopped = threading.Event()
+
+    def draw_block(index: int) -> tuple[int, Rows | None]:
+        rows = job.draw_block(index, stopped.is_set)
+        if folder is None:
+            return index, rows
+        folder.write_block(index, *rows)
+        return index, None
+
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            # Two blocks a worker in flight keep every thread busy and memory bounded.
+            running = {pool.submit(draw_block, index) for index in islice(waiting, 2 * workers)}
+            while running:
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield future.result()
+                running |= {pool.submit(draw_block, index) for index in islice(waiting, len(done))}
+        finally:  # an error, Ctrl-C or a reader that left: threads end with their batch
+            stopped.set()
+            pool.shutdown(wait=True, cancel_futures=True)
