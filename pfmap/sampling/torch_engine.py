@@ -13,6 +13,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,8 +33,19 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-_BATCH_BYTES = 1 << 26
-_precision = threading.Lock()
+_BATCH_BYTES = 1 << 24
+
+
+@dataclass
+class _Precision:
+    """How many threads are in full_precision, and the settings that the first of them found."""
+
+    lock: threading.Lock
+    inside: int
+    found: list[str]
+
+
+_precision = _Precision(threading.Lock(), 0, [])
 
 
 class TorchSampler:
@@ -48,7 +60,7 @@ class TorchSampler:
         import torch
 
         z = torch.from_numpy(normals(seed, first, count, self._map.n_latents, LATENTS)).to(self._device)
-        with torch.no_grad():
+        with torch.no_grad(), full_precision():
             logits = self._map.logits(z)
         _check(logits, self._map, count)
         return TruthTables.from_bits((logits > 0).cpu().numpy(), self._map.domain).words()
@@ -136,28 +148,34 @@ def _float32_logits(net: MLP, bands: RoundingBands, z: Tensor) -> tuple[Tensor, 
 def full_precision() -> Iterator[None]:
     """float32 products in float32: no TF32, which changes 1 % of functions, and no bfloat16, which changes 6 %.
 
-    The settings are those of the whole process, so one thread at a time is in here; they are put back.
+    The settings are those of the whole process: the first thread in here changes them, the last puts them back.
     """
+    with _precision.lock:
+        if not _precision.inside:
+            _precision.found = _set_precision(None)
+        _precision.inside += 1
+    try:
+        yield
+    finally:
+        with _precision.lock:
+            _precision.inside -= 1
+            if not _precision.inside:
+                _set_precision(_precision.found)
+
+
+def _set_precision(settings: list[str] | None) -> list[str]:
+    """Set how torch multiplies float32, in full for None; returns what was set before."""
     import torch
 
-    with _precision:
-        if not hasattr(torch.backends.mkldnn, "matmul"):  # before torch 2.9 one setting holds for every backend
-            precision = torch.get_float32_matmul_precision()
-            torch.set_float32_matmul_precision("highest")
-            try:
-                yield
-            finally:
-                torch.set_float32_matmul_precision(precision)
-            return
-        places: list[Any] = [torch.backends.cuda.matmul, torch.backends.mkldnn.matmul]
-        before = [place.fp32_precision for place in places]
-        try:
-            for place in places:
-                place.fp32_precision = "ieee"
-            yield
-        finally:
-            for place, setting in zip(places, before, strict=True):
-                place.fp32_precision = setting
+    if not hasattr(torch.backends.mkldnn, "matmul"):  # before torch 2.9 one setting held for every backend
+        before = [torch.get_float32_matmul_precision()]
+        torch.set_float32_matmul_precision("highest" if settings is None else settings[0])
+        return before
+    backends: list[Any] = [torch.backends.cuda.matmul, torch.backends.mkldnn.matmul]
+    before = [backend.fp32_precision for backend in backends]
+    for backend, setting in zip(backends, settings or ["ieee", "ieee"], strict=True):
+        backend.fp32_precision = setting
+    return before
 
 
 def open_device(device: str) -> torch.device:
@@ -174,7 +192,7 @@ def open_device(device: str) -> torch.device:
 
 
 def free_bytes(device: torch.device) -> int:
-    """Bytes that a batch may take: a quarter of what is free on a CUDA device, 64 MiB elsewhere."""
+    """Bytes that a batch may take: a quarter of what is free on a CUDA device, 16 MiB elsewhere."""
     import torch
 
     return torch.cuda.mem_get_info(device)[0] // 4 if device.type == "cuda" else _BATCH_BYTES

@@ -114,11 +114,12 @@ class TorchReuseSampler:
         words = []
         for start in range(0, features.shape[2], self._points_at_once()):
             points = features[:, :, start : start + self._points_at_once()]
-            sums = torch.zeros(len(z), 1, 1, dtype=torch.float64, device=z.device)
-            for group, (weights, biases) in zip(self._slices, read_outs, strict=True):
-                partial = weights @ points[:, group] + biases
+            *others, last = (w @ points[:, group] + b for group, (w, b) in zip(self._slices, read_outs, strict=True))
+            sums = torch.zeros(len(z), 1, points.shape[2], dtype=torch.float64, device=z.device)
+            for partial in others:
                 sums = (sums[:, :, None] + partial[:, None]).flatten(1, 2)
-            words.append(pack(sums > 0))
+            # x + y > 0 exactly when x > -y, also in floating point.
+            words.append(pack((last[:, None] > -sums[:, :, None]).flatten(1, 2)))
         return torch.cat(words, 2)
 
     def _read_outs(self, z: Tensor) -> Generator[tuple[Tensor, Tensor]]:
@@ -137,14 +138,14 @@ class TorchReuseSampler:
             yield weights.reshape(-1, draws, features), biases
 
     def _points_at_once(self) -> int:
-        """Points whose sums a batch holds at once: whole words."""
+        """Points read out at once: whole words."""
         return max(64, (1 << 22) // self._cluster_size // 64 * 64)
 
     def _bytes_each(self) -> int:
-        """Working set of a cluster: its latents and features in a few copies, and sums."""
+        """Working set of a cluster: its latents and features in a few copies, and its signs."""
         m = self._map.domain.n_points
-        sums = self._cluster_size * (18 * min(m, self._points_at_once()) + m // 2 + 64)
-        return 40 * self._n_latents + 48 * self._map.readout.width * m + sums
+        signs = self._cluster_size * (4 * min(m, self._points_at_once()) + m // 2 + 64)
+        return 40 * self._n_latents + 48 * self._map.readout.width * m + signs
 
     def _checked(self, features: Any, count: int) -> Tensor:
         import torch
