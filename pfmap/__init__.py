@@ -1,8 +1,9 @@
 """pfmap: the prior over Boolean functions of randomly initialised networks, measured against their complexity.
 
 A parameter-function map turns standard normals z into a truth table. `draw` samples z and counts functions,
-`estimate_prior` infers P(f) with intervals, `complexity` bounds K(f), `fit_levin_bound` puts a line over the two, and
-`plots` (not imported here, so that matplotlib waits until it is asked for) draws them.
+`estimate_prior` infers P(f) with intervals, `estimate_rare` does where sampling sees nothing, `complexity` bounds K(f),
+`fit_levin_bound` puts a line over the two, and `plots` (not imported here, so that matplotlib waits until it is asked
+for) draws them.
 """
 
 from pfmap import complexity, maps
@@ -11,6 +12,7 @@ from pfmap.counts import FunctionCounts, Totals
 from pfmap.errors import CorruptStore, IncompatibleTables, InvalidInput, PfmapError, StoreError, TooFewSamples
 from pfmap.invariance import InvarianceTest, invariance_test
 from pfmap.prior import PriorEstimate, UnseenMass, estimate_prior, estimate_unseen
+from pfmap.rare import RareEstimate, estimate_rare
 from pfmap.sampling import draw
 from pfmap.store import load_counts, save_counts
 from pfmap.symmetry import CanonicalTables, canonicalize
@@ -29,6 +31,7 @@ __all__ = [
     "PfmapError",
     "Points",
     "PriorEstimate",
+    "RareEstimate",
     "StoreError",
     "TooFewSamples",
     "Totals",
@@ -41,6 +44,7 @@ __all__ = [
     "concatenate",
     "draw",
     "estimate_prior",
+    "estimate_rare",
     "estimate_unseen",
     "fit_levin_bound",
     "invariance_test",
