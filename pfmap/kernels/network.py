@@ -44,11 +44,12 @@ def _phi(code, a):
     return a
 
 
-@njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
+@njit(nogil=True, cache=True)
 def exact_dot(theta, w, fan_in, h):
     """Float64 sum of theta[w + k] h[k]."""
-    total = 0.0
-    for k in range(fan_in):
+    blocks = fan_in // 8
+    total = tiles.dot_blocks(theta, w, h, blocks) if blocks else 0.0
+    for k in range(8 * blocks, fan_in):
         total += float64(theta[w + k]) * h[k]
     return total
 

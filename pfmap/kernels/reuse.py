@@ -12,7 +12,7 @@ a point, so the bits are those of the float64 logits of the float32 parameters.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -485,17 +485,23 @@ class MemberIndex(NamedTuple):
     n_members: int
 
 
-def index_members(keys: NDArray[np.uint64], members: NDArray[np.int64], n_points: int) -> MemberIndex:
-    """An index of keys uint64[k, n_words] and the members int64[k] that they stand for; keys may repeat."""
-    capacity = 1 << max(6, (2 * len(keys)).bit_length())
+def index_members(
+    batches: Iterable[tuple[NDArray[np.uint64], NDArray[np.int64]]], n_keys: int, n_members: int, n_points: int
+) -> MemberIndex:
+    """An index of keys uint64[k, n_words] and the members int64[k] that they stand for, batch by batch.
+
+    Keys may repeat; `n_keys` differ at most. Cost: 26 to 52 (n_words = 2) bytes a key.
+    """
+    n_words = -(-n_points // 64)
+    capacity = 1 << max(6, (2 * n_keys).bit_length())
     bitmap = np.zeros(capacity // 8, np.uint64)  # eight bits a slot: some 3 to 6 % of other keys pass
-    slots = np.zeros((capacity, keys.shape[1] + 1), np.int64)
-    words = np.ascontiguousarray(keys).view(np.int64)
-    _insert(words, members, bitmap, slots)
+    slots = np.zeros((capacity, n_words + 1), np.int64)
+    for keys, members in batches:
+        _insert(np.ascontiguousarray(keys).view(np.int64), members, bitmap, slots)
     full = np.uint64((1 << min(64, n_points)) - 1)
-    constants = np.repeat(np.array([[0], [full]], np.uint64), keys.shape[1], axis=1).view(np.int64)
+    constants = np.repeat(np.array([[0], [full]], np.uint64), n_words, axis=1).view(np.int64)
     zero, one = (int(_look_up(constants, r, slots)) for r in range(2))
-    return MemberIndex(bitmap, slots, (zero, one), int(members.max(initial=-1)) + 1)
+    return MemberIndex(bitmap, slots, (zero, one), n_members)
 
 
 @njit(nogil=True, cache=True)

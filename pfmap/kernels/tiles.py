@@ -409,6 +409,32 @@ def add_tiles(typing: Any, x: Any, x_at: Any, y: Any, y_at: Any, out: Any, at: A
 
 
 @intrinsic
+def dot_blocks(typing: Any, theta: Any, w: Any, h: Any, n_blocks: Any) -> Any:
+    """The float64 sum of theta[w + k] h[k] over the first n_blocks >= 1 blocks of 8; h is float64."""
+    signature = types.float64(theta, types.int64, h, types.int64)
+
+    def generate(context: Any, b: Builder, sig: Any, args: Any) -> Any:
+        doubles = ir.VectorType(ir.DoubleType(), 8)
+        weights = pointer_to(context, b, sig.args[0], args[0], args[1])
+        inputs = pointer_to(context, b, sig.args[2], args[2], place(0))
+
+        def body(i: Value, carried: list[Value]) -> list[Value]:
+            start = b.mul(i, place(8))
+            x = b.fpext(load(b, weights, start, ir.VectorType(FLOAT, 8)), doubles)
+            product = b.fmul(x, load(b, inputs, start, doubles), flags=("contract",))
+            return [b.fadd(carried[0], product, flags=("contract",))]
+
+        (sums,) = loop(b, args[3], [ir.Constant(doubles, [0.0] * 8)], body)
+        while sums.type.count > 1:
+            half = sums.type.count // 2
+            low, high = (ir.Constant(ir.VectorType(INT32, half), [*range(start, start + half)]) for start in (0, half))
+            sums = b.fadd(b.shuffle_vector(sums, sums, low), b.shuffle_vector(sums, sums, high))
+        return b.extract_element(sums, ir.Constant(INT32, 0))
+
+    return signature, generate
+
+
+@intrinsic
 def peak(typing: Any, array: Any, at: Any, n_vectors: Any) -> Any:
     """The largest |array[at + i]| of n_vectors * LANES entries; NaN if any is."""
     signature = types.float32(array, types.int64, types.int64)
