@@ -68,6 +68,42 @@ def test_counts_come_back_exactly(domain, tmp_path):
     assert listing(tmp_path) == ["a.parquet"]
 
 
+def clustered():
+    tables = TruthTables.from_ints([3, 6, 9, 12], 2)
+    return FunctionCounts.from_unordered(tables, [9, 5, 1, 1], squares=[33, 13, 1, 1], n_clusters=4)
+
+
+def fixed_set(**clusters):
+    tables = TruthTables.from_ints([3, 6, 9], 2)
+    return FunctionCounts.from_unordered(tables, [0, 4, 2], n_samples=32, at_least=0, **clusters)
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        clustered(),
+        clustered().truncated(2),
+        clustered().truncated(16),
+        some_counts(Cube(7)).truncated(3),
+        fixed_set(),
+        fixed_set(squares=[0, 8, 4], n_clusters=8),
+        some_counts(Cube(3)).pooled({"input_permutations"}),
+    ],
+    ids=repr,
+)
+def test_clusters_lists_and_orbits_come_back_exactly(counts, tmp_path):
+    save_counts(counts, tmp_path / "counts.parquet")
+    back = load_counts(tmp_path / "counts.parquet")
+    assert back == counts
+    assert (back.n_clusters, back.at_least, back.unlisted) == (counts.n_clusters, counts.at_least, counts.unlisted)
+    np.testing.assert_array_equal(back.squares, counts.squares)
+    columns = polars.read_parquet(tmp_path / "counts.parquet").columns
+    assert ("squares" in columns) == (counts.cluster_size > 1)
+    if len(counts):
+        save_complexity(tmp_path / "counts.parquet", values_of(counts))
+        assert load_counts(tmp_path / "counts.parquet") == counts
+
+
 def test_order_and_bytes_are_those_of_the_content(tmp_path):
     """Several row groups, written twice."""
     rng = generator(0, "test-store")
