@@ -15,8 +15,9 @@ from pfmap.kernels.normals import normals
 from pfmap.sampling import torch_reuse
 from pfmap.sampling.device_normals import device_normals
 from pfmap.sampling.reuse import Reuse, ReuseSampler
-from pfmap.sampling.torch_reuse import TorchReuseSampler
+from pfmap.sampling.torch_reuse import TorchReuseSampler, choose_torch_reuse
 from pfmap.streams import CLUSTERS
+from pfmap.symmetry import canonicalize
 from tests.statistics import LEVEL, assert_mean
 
 INPUTS = torch.tensor([[0.0, 0, 0, 0, 1, 1, 1, 1], [0, 0, 1, 1, 0, 0, 1, 1], [0, 1, 0, 1, 0, 1, 0, 1]])
@@ -138,6 +139,46 @@ def test_a_device_draws_its_own_latents(seed, monkeypatch):
     monkeypatch.setattr(torch_reuse, "normals", lambda *arguments: on_device(*arguments).numpy())
     expected = expected_clusters(WAVES, Reuse(2, 3), seed, 0, 20, lambda *arguments: on_device(*arguments).numpy())
     assert as_totals(*TorchReuseSampler(WAVES, Reuse(2, 3))(seed, 0, 20)) == totals(expected)
+
+
+@pytest.mark.parametrize(
+    "group", [{"input_permutations"}, {"input_permutations", "input_flips", "complement"}], ids=len
+)
+@pytest.mark.parametrize("name", ["relu", "waves"])
+def test_orbits_are_pooled_within_clusters(name, group, seed):
+    pfm, reuse = MAPS[name], Reuse(2, 4)
+
+    def pooled(cluster):
+        words = np.array(list(cluster), np.uint64)
+        tables = canonicalize(TruthTables.from_words(words, pfm.domain), group=group).representatives
+        orbits = Counter()
+        for table, k in zip(tables.words().tolist(), cluster.values(), strict=True):
+            orbits[tuple(table)] += k
+        return orbits
+
+    expected = totals(pooled(cluster) for cluster in expected_clusters(pfm, reuse, seed, 3, 20))
+    assert as_totals(*TorchReuseSampler(pfm, reuse, group=group, batch=8)(seed, 3, 20)) == expected
+    assert len(expected) < len(totals(expected_clusters(pfm, reuse, seed, 3, 20)))
+    chosen = TruthTables.from_ints([0, 1, 6, 128, 254], pfm.n_inputs if name == "relu" else 3)
+    kept = {tuple(w) for w in canonicalize(chosen, group=group).representatives.words().tolist()}
+    fixed = as_totals(*TorchReuseSampler(pfm, reuse, group=group, only=chosen)(seed, 3, 20))
+    assert fixed == {table: both for table, both in expected.items() if table in kept}
+    assert fixed
+
+
+def test_a_fixed_set_is_counted_as_among_all(seed):
+    pfm, reuse = MAPS["relu"], Reuse(2, 4)
+    chosen = TruthTables.from_ints([0, 65535, 12345], 4)
+    whole = as_totals(*TorchReuseSampler(pfm, reuse)(seed, 0, 50))
+    kept = {tuple(w) for w in chosen.words().tolist()}
+    fixed = as_totals(*TorchReuseSampler(pfm, reuse, only=chosen)(seed, 0, 50))
+    assert fixed == {table: both for table, both in whole.items() if table in kept}
+    assert len(fixed) >= 2
+
+
+def test_two_groups_where_there_are_two_features():
+    assert choose_torch_reuse(WAVES) == Reuse(2, 32)
+    assert choose_torch_reuse(maps.MLP(3, (1,))) == Reuse(1, 32)
 
 
 def test_samplers_travel(seed):
@@ -303,5 +344,7 @@ def test_reuse_needs_a_read_out_with_enough_features():
     plain = maps.LatentFunction("plain", Cube(1), 2, lambda z: z)
     with pytest.raises(InvalidInput, match=r"LatentFunction declares no linear read-out.*maps\.FeatureFunction"):
         TorchReuseSampler(plain, Reuse(2, 2))
+    with pytest.raises(InvalidInput, match="7 inputs"):
+        TorchReuseSampler(MAPS["eight inputs"], Reuse(2, 2), group={"input_permutations"})
     with pytest.raises(InvalidInput, match="groups is 4; the read-out has 3 features"):
         TorchReuseSampler(WAVES, Reuse(4, 2))
