@@ -344,7 +344,7 @@ def test_reuse_needs_a_read_out_with_enough_features():
     plain = maps.LatentFunction("plain", Cube(1), 2, lambda z: z)
     with pytest.raises(InvalidInput, match=r"LatentFunction declares no linear read-out.*maps\.FeatureFunction"):
         TorchReuseSampler(plain, Reuse(2, 2))
-    with pytest.raises(InvalidInput, match="7 inputs"):
+    with pytest.raises(InvalidInput, match="have 8 inputs.*at most 7"):
         TorchReuseSampler(MAPS["eight inputs"], Reuse(2, 2), group={"input_permutations"})
     with pytest.raises(InvalidInput, match="groups is 4; the read-out has 3 features"):
         TorchReuseSampler(WAVES, Reuse(4, 2))
