@@ -129,6 +129,7 @@ def fit_levin_bound(prior: PriorEstimate, complexity: ArrayLike) -> LevinBound:
         upper: Clopper-Pearson of max k_i (were M*_K larger, its own function would have come more often);
         lower: the larger of Clopper-Pearson of max k_i at 1/g of the error, and that of sum k_i, divided by g.
 
+    Of samples in clusters, and of counts of orbits, they are the largest of the functions' own limits at these errors.
     Of a `simultaneous` prior its own limits are taken.
 
     Args:
@@ -176,6 +177,7 @@ def fit_levin_bound(prior: PriorEstimate, complexity: ArrayLike) -> LevinBound:
     a, b = np.mean([_line_above(levels, limits, side >= 0), _line_above(levels, limits, side > 0)], axis=0).tolist()
     a_high, b_low = _line_above(levels, np.where(side > 0, low, high), side > 0)
     a_low, b_high = _line_above(levels, np.where(side < 0, low, high), side >= 0)
+    a, b = float(np.clip(a, a_low, a_high)), float(np.clip(b, b_low, b_high))  # where all are one line but for rounding
     return LevinBound(a, b, a_low, a_high, b_low, b_high, prior.confidence, "fitted", prior.caveat)
 
 
@@ -208,17 +210,28 @@ def above(bound: LevinBound, prior: PriorEstimate, complexity: ArrayLike) -> Exc
     line = bound.log2_p(_checked(prior, complexity)) + 1e-9
     surely, point, possibly = (values > line for values in (prior.log2_low, prior.log2_p, prior.log2_high))
     alpha = (1 - prior.confidence) / 2
-    total = [np.array([prior.counts[which].sum()]) for which in (surely, point, possibly)]
+    share = prior.counts / prior.orbit_sizes
     return Exceedance(
         functions=float(point.mean()),
         functions_low=float(surely.mean()),
         functions_high=float(possibly.mean()),
-        log2_mass=math.log2(total[1][0] / prior.n_samples) if total[1][0] else -math.inf,
-        log2_mass_low=float(lower_limit(total[0], prior.n_samples, alpha)[0]),
-        log2_mass_high=float(upper_limit(total[2], prior.n_samples, alpha)[0]) if possibly.any() else -math.inf,
+        log2_mass=math.log2(share[point].sum() / prior.n_samples) if share[point].any() else -math.inf,
+        log2_mass_low=float(lower_limit(*_effective(prior, share, surely), alpha)[0]),
+        log2_mass_high=float(upper_limit(*_effective(prior, share, possibly), alpha)[0])
+        if possibly.any()
+        else -math.inf,
         confidence=prior.confidence,
         caveat=prior.caveat,
     )
+
+
+def _effective(
+    prior: PriorEstimate, share: NDArray[np.float64], which: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], float]:
+    # Samples of these functions together, and of all, at the design effect that a sample of them has on average.
+    k = share[which].sum()
+    design = (share * prior.design_effects)[which].sum() / k if k else 1.0
+    return np.array([k / design]), prior.n_samples / design
 
 
 def _checked(prior: PriorEstimate, complexity: ArrayLike) -> NDArray[np.float64]:
@@ -246,9 +259,24 @@ def _limits_of_maxima(
     np.add.at(total, where, prior.counts)
     largest, total = largest[seen], total[seen]
     alpha = np.full(len(size), (1 - prior.confidence) / (2 * len(size)))
+    if prior.design_effects.max() > 1 or prior.orbit_sizes.max() > 1:
+        return _largest_limits(prior, where, seen, alpha)
     by_largest = lower_limit(largest, prior.n_samples, alpha / (2 * size))
     by_total = lower_limit(total, prior.n_samples, alpha / 2) - np.log2(size)
     return np.maximum(by_largest, by_total), upper_limit(largest, prior.n_samples, alpha)
+
+
+def _largest_limits(
+    prior: PriorEstimate, where: NDArray[np.int64], seen: NDArray[np.bool_], alpha: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    # A level's functions share its error from below; from above the function of the largest P answers for all.
+    error = np.full(len(seen), alpha[0])
+    each = (error / np.bincount(where))[where]
+    k, n = prior.counts / prior.design_effects, prior.n_samples / prior.design_effects
+    low, high = np.full((2, len(seen)), -np.inf)
+    np.maximum.at(low, where, lower_limit(k, n, each) - np.log2(prior.orbit_sizes))
+    np.maximum.at(high, where, upper_limit(k, n, error[where]) - np.log2(prior.orbit_sizes))
+    return low[seen], high[seen]
 
 
 def _line_above(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from scipy.optimize import linprog
 
 from pfmap.bounds import LevinBound, a_priori_levin_bound, above, fit_levin_bound
@@ -287,3 +288,31 @@ def test_limits_of_the_mass_above_cover(rng):
     assert largest_missed_coverage(500, 0.9) > 0.78
     with pytest.raises(AssertionError, match="p-value"):
         assert_coverage(faulty_hits, 500, at_least=0.9)
+
+
+def test_clusters_and_orbits_widen_and_narrow_what_counts_say():
+    """Clusters of 4 samples of one function are worth a quarter of them; orbits leave the mass as it is."""
+    tables = TruthTables.from_ints(range(16), 2)
+    k = 4 * np.round(1600 * 0.4 * 0.6 ** np.arange(16)).astype(np.int64) + 4
+    K = np.arange(16.0) // 2
+    counts = FunctionCounts.from_unordered(tables, k)
+    plain = estimate_prior(counts, at=tables)
+    clusters = FunctionCounts.from_unordered(tables, k, squares=4 * k, n_clusters=int(k.sum()) // 4)
+    clustered = estimate_prior(clusters, at=tables)
+    t, z = stats.t.ppf(0.975, k / 4 - 1), stats.norm.ppf(0.975)
+    n = clusters.n_clusters
+    np.testing.assert_allclose(clustered.design_effects[:8], 4 * n / (n - 1) * (t[:8] / z) ** 2, rtol=1e-9)
+    quarter = estimate_prior(FunctionCounts.from_unordered(tables, k // 4), at=tables)
+    fits = [fit_levin_bound(prior, K) for prior in (plain, quarter, clustered)]
+    widths = [fit.a_high - fit.a_low for fit in fits]
+    assert widths[0] < widths[1] <= widths[2] < 1.3 * widths[1]
+    line = LevinBound(0.0, 5.0, 0.0, 0.0, 5.0, 5.0, 0.95, "fitted")
+    masses = [above(line, prior, K) for prior in (plain, quarter, clustered)]
+    assert masses[0].log2_mass == masses[2].log2_mass
+    np.testing.assert_allclose(masses[2].log2_mass_high, masses[1].log2_mass_high, atol=0.02)
+
+    pooled = estimate_prior(counts, at=tables, pool={"complement"})
+    line = LevinBound(0.0, 60.0, 0.0, 0.0, 60.0, 60.0, 0.95, "fitted")
+    np.testing.assert_allclose(above(line, pooled, K).log2_mass, 0.0, atol=1e-12)
+    fitted = fit_levin_bound(pooled, K)
+    assert fitted.a_low <= fitted.a <= fitted.a_high
