@@ -12,9 +12,8 @@ import torch
 import pfmap
 from pfmap import Cube, InvalidInput, Points, TruthTables, maps
 from pfmap.kernels.normals import normals
-from pfmap.sampling import torch_reuse
 from pfmap.sampling.device_normals import device_normals
-from pfmap.sampling.reuse import Reuse, ReuseSampler
+from pfmap.sampling.reuse import Reuse, ReuseSampler, choose_reuse
 from pfmap.sampling.torch_reuse import TorchReuseSampler, choose_torch_reuse
 from pfmap.streams import CLUSTERS
 from pfmap.symmetry import canonicalize
@@ -132,13 +131,13 @@ def test_points_are_read_in_stretches(seed, monkeypatch):
     assert as_totals(*TorchReuseSampler(MAPS["eight inputs"], Reuse(2, 3))(seed, 0, 30)) == whole
 
 
-def test_a_device_draws_its_own_latents(seed, monkeypatch):
-    def on_device(*arguments):
-        return device_normals(*arguments, torch.device("cpu"))
+def test_a_device_draws_its_own_latents(seed):
+    def latents(*arguments):
+        return device_normals(*arguments, torch.device("cpu")).numpy()
 
-    monkeypatch.setattr(torch_reuse, "normals", lambda *arguments: on_device(*arguments).numpy())
-    expected = expected_clusters(WAVES, Reuse(2, 3), seed, 0, 20, lambda *arguments: on_device(*arguments).numpy())
-    assert as_totals(*TorchReuseSampler(WAVES, Reuse(2, 3))(seed, 0, 20)) == totals(expected)
+    expected = totals(expected_clusters(WAVES, Reuse(2, 3), seed, 0, 20, latents))
+    assert as_totals(*TorchReuseSampler(WAVES, Reuse(2, 3), "cpu:0")(seed, 0, 20)) == expected
+    assert as_totals(*TorchReuseSampler(WAVES, Reuse(2, 3), "cpu")(seed, 0, 20)) != expected
 
 
 @pytest.mark.parametrize(
@@ -178,7 +177,8 @@ def test_a_fixed_set_is_counted_as_among_all(seed):
 
 def test_two_groups_where_there_are_two_features():
     assert choose_torch_reuse(WAVES) == Reuse(2, 32)
-    assert choose_torch_reuse(maps.MLP(3, (1,))) == Reuse(1, 32)
+    assert choose_torch_reuse(maps.MLP(7, (40, 40))) == choose_reuse(maps.MLP(7, (40, 40)))
+    assert choose_torch_reuse(maps.Perceptron(1)) == Reuse(1, 32)
 
 
 def test_samplers_travel(seed):
@@ -344,7 +344,7 @@ def test_reuse_needs_a_read_out_with_enough_features():
     plain = maps.LatentFunction("plain", Cube(1), 2, lambda z: z)
     with pytest.raises(InvalidInput, match=r"LatentFunction declares no linear read-out.*maps\.FeatureFunction"):
         TorchReuseSampler(plain, Reuse(2, 2))
-    with pytest.raises(InvalidInput, match="have 8 inputs.*at most 7"):
+    with pytest.raises(InvalidInput, match=r"have 8 inputs.*at most 7"):
         TorchReuseSampler(MAPS["eight inputs"], Reuse(2, 2), group={"input_permutations"})
     with pytest.raises(InvalidInput, match="groups is 4; the read-out has 3 features"):
         TorchReuseSampler(WAVES, Reuse(4, 2))

@@ -4,8 +4,8 @@ On a device latents are drawn, functions evaluated, packed and counted there, an
 are evaluated in float32, and networks with a point inside the rounding band of sampling/fused.py again by their float64
 logits, so the bits are those that the CPU would give for the same latents.
 
-Unproven: all of this is tested on CPU tensors only. Throughput on CUDA is unmeasured; random words in torch's integer
-operations are likely to bound it.
+Unproven: all of this is tested on CPU tensors only (the device "cpu:0" takes the way of devices). Throughput on CUDA is
+unmeasured; random words in torch's integer operations are likely to bound it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _precision = _Precision(threading.Lock(), 0, [])
 class TorchSampler:
     """Truth tables of a map at the indices of its latent stream, by pfm.logits on a device."""
 
-    def __init__(self, pfm: ParameterFunctionMap, device: str) -> None:
+    def __init__(self, pfm: ParameterFunctionMap, device: str = "cpu") -> None:
         self._device = open_device(device)
         self._map = pfm
 

@@ -16,10 +16,10 @@ import numpy as np
 from pfmap.errors import InvalidInput
 from pfmap.kernels.counting import ClusterCountTable
 from pfmap.kernels.normals import normals
-from pfmap.maps.readout import ReadoutMap
+from pfmap.maps import MLP, ReadoutMap
 from pfmap.sampling.device_normals import device_normals
 from pfmap.sampling.device_tables import count_rows, pack, to_host
-from pfmap.sampling.reuse import Counted, Reuse
+from pfmap.sampling.reuse import Counted, Reuse, choose_reuse
 from pfmap.sampling.torch_engine import free_bytes, full_precision, open_device
 from pfmap.streams import CLUSTERS
 from pfmap.symmetry import Symmetry, canonicalize
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 class TorchReuseSampler:
     """Counts the functions of clusters, or their orbits, or a fixed set of either, by the map's own features.
 
-    On the CPU latents come from the stream of kernels/normals.py and a network's counts are those of ReuseSampler;
-    elsewhere from that of device_normals.
+    On "cpu" latents come from the stream of kernels/normals.py and a network's counts are those of ReuseSampler; on
+    every other device from that of device_normals.
 
     Attributes:
         batch: clusters evaluated at once; by default those that a quarter of a CUDA device's free memory holds.
@@ -49,7 +49,7 @@ class TorchReuseSampler:
         group: Collection[Symmetry] = (),
         only: TruthTables | None = None,
     ) -> None:
-        width = require_readout(pfm)
+        width = require_readout(pfm).readout.width
         if reuse.groups > width:
             raise InvalidInput(
                 f"groups is {reuse.groups}; the read-out has {width} features, so at most {width} groups"
@@ -130,7 +130,7 @@ class TorchReuseSampler:
     def _latents(self, seed: int, first: int, count: int) -> Tensor:
         import torch
 
-        if self._device.type == "cpu":
+        if str(self._device) == "cpu":
             return torch.from_numpy(normals(seed, first, count, self._n_latents, CLUSTERS))
         return device_normals(seed, first, count, self._n_latents, CLUSTERS, self._device)
 
@@ -190,15 +190,17 @@ class TorchReuseSampler:
 
 
 def choose_torch_reuse(pfm: ReadoutMap) -> Reuse:
-    """Two groups of 32 draws, where there are two features.
+    """For a network as choose_reuse, otherwise two groups of 32 draws, where there are two features.
 
     Error: a rule of thumb: what features cost is not known here, and 1024 functions outweigh most.
     """
-    return Reuse(min(2, require_readout(pfm)), 32)
+    if isinstance(pfm, MLP) and pfm.hidden:
+        return choose_reuse(pfm)
+    return Reuse(min(2, require_readout(pfm).readout.width), 32)
 
 
-def require_readout(pfm: object) -> int:
-    """The width of a map's read-out.
+def require_readout(pfm: object) -> ReadoutMap:
+    """The map itself, if it declares a linear read-out.
 
     Raises:
         InvalidInput: the map declares no linear read-out.
@@ -208,4 +210,4 @@ def require_readout(pfm: object) -> int:
             f"{type(pfm).__name__} declares no linear read-out, so its hidden layers cannot be reused; "
             "maps.FeatureFunction makes a map of random features and their read-out"
         )
-    return pfm.readout.width
+    return pfm
