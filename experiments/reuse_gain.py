@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 import pfmap
 from pfmap import TruthTables, maps
 from pfmap.kernels.counting import CountTable
+from pfmap.kernels.reuse import find_members, index_members
 from pfmap.sampling.fused import FusedSampler
 from pfmap.sampling.reuse import FixedSetSampler, Reuse, ReuseOrbitSampler, ReuseSampler, choose_reuse
 from pfmap.symmetry import canonicalize
@@ -84,7 +85,8 @@ class Pilot:
         tables = TruthTables.from_words(words[seen], net.domain)
         self.net = net
         self.p = counts[seen] / (n_clusters * cut.cluster_size) / canonicalize(tables, group=GROUP).orbit_sizes
-        self.number = {key: i for i, key in enumerate(map(bytes, tables.words()))}
+        keys = tables.words()
+        self.index = index_members([(keys, np.arange(len(keys)))], len(keys), len(keys), net.domain.n_points)
         self.tables = tables
         self.decade = np.ceil(-np.log10(self.p)).astype(int)
 
@@ -109,7 +111,7 @@ class Pilot:
         words, counts, squares = counted
         tables = TruthTables.from_words(words, self.net.domain)
         canonical = canonicalize(tables, group=GROUP)
-        rows = np.array([self.number.get(key, -1) for key in map(bytes, canonical.representatives.words())])
+        rows = find_members(canonical.representatives.words(), self.index.slots)
         R, N = cut.cluster_size, n_clusters * cut.cluster_size
         size = canonical.orbit_sizes if pooled else np.ones(len(counts))
         variance = squares / (R * N) - (counts / N) ** 2  # of a cluster's share
