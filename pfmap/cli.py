@@ -132,10 +132,59 @@ class Judging:
         """The counts that picked, and what the judge says of the functions in them."""
         from pfmap.prior import estimate_prior
 
-        if not self.split:
+        if not self.split or counts.at_least == 0:  # a set chosen before the draw needs no half to pick it
             return counts, estimate_prior(counts, confidence=self.confidence)
+        if counts.cluster_size > 1:
+            raise InvalidInput(
+                "samples that share hidden layers have no independent halves. Judge the functions of this run by "
+                "another one, pfmap sample --reuse --pilot RUN --seed 1 …, or by this one itself: --no-split"
+            )
         pick, judge = counts.split(seed=self.split_seed)
         return pick, estimate_prior(judge, at=pick.tables, confidence=self.confidence)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Network:
+    """Which networks are drawn.
+
+    Attributes:
+        n_inputs: Inputs of the function, 1 to 16.
+        hidden: Widths of the hidden layers, 40 40 if not given.
+        perceptron: No hidden layer, and no bias term unless --sigma-b is given.
+        activation: Of every hidden layer, relu if not given.
+        sigma_w: Standard deviation of a weight times sqrt(fan in).
+        sigma_b: Standard deviation of a bias term, 1 if not given; 0 for none.
+        weights: Law of weights and bias terms.
+        inputs: 01 for {0,1}, pm1 for {-1,+1}.
+        bias_scaling: What the standard deviation of a bias term is made of: sigma_b; sigma_b / sqrt(fan in); or
+            sigma_b sigma_w / fan out.
+    """
+
+    n_inputs: int = 7
+    hidden: Annotated[tuple[int, ...] | None, Parameter(negative="", consume_multiple=True)] = None
+    perceptron: Annotated[bool, Parameter(negative="")] = False
+    activation: Activation | None = None
+    sigma_w: float = 1.0
+    sigma_b: float | None = None
+    weights: Weights = "gaussian"
+    inputs: Inputs = "01"
+    bias_scaling: BiasScaling = "constant"
+
+    def map(self) -> MLP:
+        """The map that the flags name."""
+        if self.perceptron and (self.hidden is not None or self.activation is not None):
+            raise InvalidInput("--perceptron has no hidden layer; leave out --hidden and --activation, or --perceptron")
+        return MLP(
+            self.n_inputs,
+            () if self.perceptron else (40, 40) if self.hidden is None else self.hidden,
+            self.activation or "relu",
+            self.sigma_w,
+            float(not self.perceptron) if self.sigma_b is None else self.sigma_b,
+            self.weights,
+            self.inputs,
+            self.bias_scaling,
+        )
 
 
 @app.command(sort_key=0)
@@ -143,16 +192,14 @@ def sample(
     *,
     n_samples: Annotated[int, Parameter(name=["-n", "--n-samples"], converter=_number)] = 1_000_000,
     out: Path = Path("run"),
-    n_inputs: int = 7,
-    hidden: Annotated[tuple[int, ...] | None, Parameter(negative="", consume_multiple=True)] = None,
-    perceptron: Annotated[bool, Parameter(negative="")] = False,
-    activation: Activation | None = None,
-    sigma_w: float = 1.0,
-    sigma_b: float | None = None,
-    weights: Weights = "gaussian",
-    inputs: Inputs = "01",
-    bias_scaling: BiasScaling = "constant",
+    network: Network = Network(),
     seed: int = 0,
+    reuse: Annotated[bool, Parameter(negative="")] = False,
+    pilot: Path | None = None,
+    orbits: Annotated[bool, Parameter(negative="")] = False,
+    at_least: int = 1,
+    memory: str | None = None,
+    scheduler: str | None = None,
     workers: int | None = None,
 ) -> None:
     """Draw random networks and count the functions they compute.
@@ -164,39 +211,45 @@ def sample(
     Args:
         n_samples: Networks to draw.
         out: Folder for the result.
-        n_inputs: Inputs of the function, 1 to 16.
-        hidden: Widths of the hidden layers, 40 40 if not given.
-        perceptron: No hidden layer, and no bias term unless --sigma-b is given.
-        activation: Of every hidden layer, relu if not given.
-        sigma_w: Standard deviation of a weight times sqrt(fan in).
-        sigma_b: Standard deviation of a bias term, 1 if not given; 0 for none.
-        weights: Law of weights and bias terms.
-        inputs: 01 for {0,1}, pm1 for {-1,+1}.
-        bias_scaling: What the standard deviation of a bias term is made of: sigma_b; sigma_b / sqrt(fan in); or
-            sigma_b sigma_w / fan out.
+        network: Which networks are drawn.
         seed: 0 to 2^64 - 1.
+        reuse: Draw many read-outs for each draw of the hidden layers: a hundred times faster where functions are rare,
+            and intervals allow for it. Judge such functions by a second draw: --pilot.
+        pilot: Count only the functions that this other run lists, of another seed.
+        orbits: Count orbits under the map's symmetries instead of functions.
+        at_least: List functions that came so often; the others are summed up.
+        memory: Limit for counting, such as 4GB; half of what is free if not given.
+        scheduler: Draw on a Dask cluster: address, scheduler file, or "local" to start one here.
         workers: Threads, all cores if not given; the result does not depend on it.
     """
     from pfmap.sampling import draw
 
-    if perceptron and (hidden is not None or activation is not None):
-        raise InvalidInput("--perceptron has no hidden layer; leave out --hidden and --activation, or --perceptron")
-    net = MLP(
-        n_inputs,
-        () if perceptron else (40, 40) if hidden is None else hidden,
-        activation or "relu",
-        sigma_w,
-        float(not perceptron) if sigma_b is None else sigma_b,
-        weights,
-        inputs,
-        bias_scaling,
-    )
     try:
-        counts = draw(net, n_samples, seed=seed, workers=workers, out=out)
+        counts = draw(
+            network.map(),
+            n_samples,
+            seed=seed,
+            reuse="auto" if reuse else None,
+            only=None if pilot is None else _load(pilot).tables,
+            pool="orbits" if orbits else None,
+            at_least=at_least,
+            engine="auto" if scheduler is None else "dask",
+            scheduler=None if scheduler == "local" else scheduler,
+            memory=memory,
+            workers=workers,
+            out=out,
+        )
     except KeyboardInterrupt:
         print(f"\npfmap: finished blocks are kept in {out}; the same command goes on from there", file=sys.stderr)
         raise
-    print(f"{counts.n_samples:,} samples, {len(counts):,} functions: {out}")
+    kind = "functions" if counts.orbits is None else "orbits"
+    clusters = f" in {counts.n_clusters:,} clusters" if counts.cluster_size > 1 else ""
+    found = f"{len(counts):,} {kind}"
+    if counts.at_least > 1:
+        found += f" at least {counts.at_least} times, of {counts.totals().functions:,}"
+    elif counts.at_least == 0:
+        found = f"{int(counts.counts.sum()):,} of them of the {found} of {pilot}"
+    print(f"{counts.n_samples:,} samples{clusters}, {found}: {out}")
 
 
 @app.command(sort_key=1)

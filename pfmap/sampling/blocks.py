@@ -87,11 +87,11 @@ class Job:
 
 @dataclass(frozen=True)
 class Narrow:
-    """Keeps of independent samples what was asked for.
+    """Keeps of the rows of a block what was asked for.
 
     Attributes:
         domain: of the functions.
-        group: pool functions into orbits under these symmetries, if any.
+        group: pool functions of independent samples into orbits under these symmetries, if any.
         only: keep these functions, or representatives, and no others.
     """
 
@@ -101,16 +101,16 @@ class Narrow:
 
     def __call__(self, rows: Rows) -> Rows:
         """The rows of a block that are kept."""
-        words, counts = rows[0], rows[1]
         if self.group:
+            words, counts, *_ = rows
             orbits = CountTable(words.shape[1])
             tables = TruthTables.from_words(words, self.domain)
             orbits.add(canonicalize(tables, group=self.group).representatives.words(), counts)
-            words, counts = orbits.items()
+            rows = orbits.items()
         if self.only is not None:
-            kept = TruthTables.from_words(words, self.domain).positions_in(self.only) >= 0
-            words, counts = words[kept], counts[kept]
-        return words, counts
+            kept = TruthTables.from_words(rows[0], self.domain).positions_in(self.only) >= 0
+            rows = (rows[0][kept], rows[1][kept], *(squares[kept] for squares in rows[2:]))
+        return rows
 
 
 def on_threads(

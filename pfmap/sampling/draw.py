@@ -21,9 +21,11 @@ from pfmap.errors import IncompatibleTables, InvalidInput
 from pfmap.maps import MLP, ParameterFunctionMap
 from pfmap.maps.protocol import declared_symmetry
 from pfmap.sampling.blocks import Job, Narrow, Rows, Sampler, on_threads
+from pfmap.sampling.device_normals import STREAM as DEVICE_STREAM
 from pfmap.sampling.fused import FusedSampler
 from pfmap.sampling.reuse import FixedSetSampler, Reuse, ReuseOrbitSampler, ReuseSampler, choose_reuse
-from pfmap.sampling.torch_engine import TorchSampler
+from pfmap.sampling.torch_engine import DeviceSampler, TorchSampler
+from pfmap.sampling.torch_reuse import TorchReuseSampler, choose_torch_reuse, require_readout
 from pfmap.store import RunFolder
 from pfmap.streams import check_seed
 from pfmap.symmetry import Symmetry, canonicalize
@@ -66,15 +68,17 @@ def draw(
     """Draw z ~ N(0, I_d) n_samples times and count the functions x -> [logit(x; z) > 0].
 
     Sample i is a function of (seed, i) alone, so the counts are bit for bit the same for any number of workers, any
-    batch, either engine on the CPU and any cluster, also after a crash and a resume.
+    batch, either engine on the CPU and any Dask cluster, also after a crash and a resume. On another device the numbers
+    are others, of the same law.
 
     Args:
         pfm: the map.
         n_samples: samples, at least 1; with `reuse` rounded up to whole clusters.
         seed: 0 to 2^64 - 1.
-        reuse: how many functions share one draw of the hidden layers of an MLP: "auto", or a Reuse. Each function
-            keeps its exact prior, at a hundredth of the price or less; those that share hidden layers are dependent,
-            which counts carry as `squares` and every interval allows for. None draws independent samples.
+        reuse: how many functions share one draw of the hidden layers of a map with a linear read-out (MLPs and
+            maps.FeatureFunction): "auto", or a Reuse. Each function keeps its exact prior, at a hundredth of the price
+            for an MLP; those that share hidden layers are dependent, which counts carry as `squares` and every interval
+            allows for. None draws independent samples.
         only: count these functions and nothing else; several times faster again with `reuse`. Choose them without
             looking at this draw: by one of another seed, for instance.
         pool: "orbits" counts orbits under the symmetries that the map declares (`pfm.symmetry`) instead of functions.
@@ -237,19 +241,24 @@ def _plan(
     n_words = -(-pfm.domain.n_points // 64)
     narrow: Callable[[Rows], Rows] | None = None
     provenance = _provenance(pfm)
+    sampler: Sampler
     if reuse is None:
         size = 1
-        sampler: Sampler = FusedSampler(pfm) if kind == "fused" and isinstance(pfm, MLP) else TorchSampler(pfm, device)
+        if device != "cpu":
+            sampler = DeviceSampler(pfm, device)
+        else:
+            sampler = FusedSampler(pfm) if kind == "fused" and isinstance(pfm, MLP) else TorchSampler(pfm, device)
         if group or only is not None:
             narrow = Narrow(pfm.domain, group, only)
     else:
-        sampler, reuse = _clusters(pfm, reuse, only, group, kind)
+        sampler, reuse = _clusters(pfm, reuse, only, group, kind, device)
         size, provenance["reuse"] = reuse.cluster_size, asdict(reuse)
     if group:
         provenance["orbits"] = sorted(group)
     n_draws = -(-n_samples // size)
     versions = {name: _version(name) for name in ("pfmap", "numpy", "numba", "torch")}
-    samples = {"seed": seed, "stream": STREAM, "start": 0, "stop": n_draws * size}
+    stream = STREAM if device == "cpu" else DEVICE_STREAM
+    samples = {"seed": seed, "stream": stream, "start": 0, "stop": n_draws * size}
     provenance["draws"] = [{**samples, "engine": kind, "device": device, "versions": versions}]
     block_size = _block_size(pfm, n_samples, size)
     batch = _positive("batch", batch) if batch is not None else _default_batch(pfm, kind, size)
@@ -258,7 +267,7 @@ def _plan(
         "n_samples": n_draws * size,
         "n_points": pfm.domain.n_points,
         "seed": seed,
-        "stream": STREAM,
+        "stream": stream,
         "block_size": block_size,
         "at_least": at_least,
     }
@@ -326,17 +335,19 @@ def _clusters(
     only: TruthTables | None,
     group: frozenset[Symmetry],
     kind: Literal["fused", "torch"],
+    device: str,
 ) -> tuple[Sampler, Reuse]:
     """What draws clusters, and how many functions share one."""
     if not isinstance(reuse, Reuse) and reuse != "auto":
         raise InvalidInput(f"reuse is {reuse!r}; it is 'auto', a pfmap.sampling.Reuse(groups, draws), or None")
-    if kind == "torch" or not isinstance(pfm, MLP):
-        raise InvalidInput(f"reuse draws MLPs on the CPU, not {type(pfm).__name__} by the torch engine; leave it out")
-    if reuse == "auto":
-        reuse = choose_reuse(pfm)
-    if only is not None:
-        return FixedSetSampler(pfm, reuse, only, group), reuse
-    return (ReuseOrbitSampler(pfm, reuse, group) if group else ReuseSampler(pfm, reuse)), reuse
+    if kind == "fused" and isinstance(pfm, MLP):
+        reuse = choose_reuse(pfm) if reuse == "auto" else reuse
+        if only is not None:
+            return FixedSetSampler(pfm, reuse, only, group), reuse
+        return (ReuseOrbitSampler(pfm, reuse, group) if group else ReuseSampler(pfm, reuse)), reuse
+    readout = require_readout(pfm)
+    reuse = choose_torch_reuse(readout) if reuse == "auto" else reuse
+    return TorchReuseSampler(readout, reuse, device, group=group, only=only), reuse
 
 
 def _group(pfm: ParameterFunctionMap, pool: Literal["orbits"] | None) -> frozenset[Symmetry]:
