@@ -32,7 +32,7 @@ from pfmap.tables import TruthTables, require_tables
 STREAM = "splitting 1"
 """Names how runs follow from a seed; it changes whenever the numbers do."""
 
-_PILOT, _FEWEST, _PER_LEVEL = 300, 250, 20
+_PILOT, _FEWEST, _PER_LEVEL = 300, 250, 10
 _FIRST_MOVES = 16
 _GOOD_SPREAD = 0.6
 _PLAIN_DRAWS, _PLAIN_BATCH = 1 << 16, 1 << 11
@@ -73,8 +73,8 @@ def estimate_rare(
             with the table there. All points by default.
         latents: float[size, d], for each function a z drawn from the prior that gave it (and nothing else picked it);
             runs pinned to it give an upper bound that needs no mixing.
-        particles: N, at least 50; by default 20 a level, so that the interval is as wide for rare functions as for
-            others.
+        particles: N, at least 50; by default 10 a level and at least 250, so that intervals are equally wide
+            however rare the function.
         max_moves: moves of a particle above each threshold, at most.
         replicates: runs behind each estimate, at least 4.
         confidence: of each interval, between 0 and 1.
