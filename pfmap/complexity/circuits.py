@@ -1,7 +1,8 @@
 """Circuits and formulas of two-input gates, exact for every function of at most four inputs, bounded for up to ten.
 
-NOT is free: a gate may compute any of the functions of its two operands, and negated inputs cost nothing. The tables
-over all 65,536 functions are built once a process, when first asked for.
+NOT is free: a gate may compute any of the functions of its two operands, and negated inputs cost nothing. Tables over
+all 65,536 functions of four inputs are built once a process, when first asked for. What is proven of sizes at five
+inputs, exact for most functions, ships with pfmap by NPN class.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from pfmap.complexity import tabulated as shipped
 from pfmap.complexity.protocol import EVERY_SYMMETRY, Values, measure
 from pfmap.errors import InvalidInput
 from pfmap.kernels import circuits as tabulated
@@ -22,9 +24,11 @@ if TYPE_CHECKING:
     import networkx as nx
 
 MAX_EXACT_INPUTS = 4
+MAX_LISTED_INPUTS = 5
 MAX_BOUNDED_INPUTS = 10
 
 _INSTEAD = "complexity.circuit_size_bounds, or complexity.robdd_size for another measure that is exact"
+_DECISIONS_INSTEAD = "complexity.robdd_size up to 12 inputs (its decision nodes take 3 gates each, at most)"
 
 _smallest_circuits = cache(tabulated.smallest_circuits)
 _smallest_formulas = cache(tabulated.smallest_formulas)
@@ -45,7 +49,7 @@ def circuit_size(tables: TruthTables) -> Values:
         float64[size], 0 to 7.
 
     Raises:
-        InvalidInput: more than 4 inputs.
+        InvalidInput: more than 4 inputs. At 5, `circuit_size_bounds` is exact for most functions, and says which.
 
     Error: exact, by exhaustive search. Cost: 2 s once a process, then 1e8 functions/s on one core.
     Source: Knuth, The Art of Computer Programming 4A, section 7.1.2: 10, 60, 456, 2474, 10624, 24184, 25008 and 2720
@@ -146,24 +150,28 @@ def circuit_depth(tables: TruthTables) -> Values:
 def circuit_size_bounds(tables: TruthTables) -> tuple[Values, Values]:
     """Two values that the circuit size C(f) of `circuit_size` lies between: (not below, attained by a circuit).
 
-    The first is the number of inputs that f depends on, less one. The second counts the gates of a circuit found by
-    Shannon and Davio decomposition: a dynamic program over all ways to fix inputs to 0, 1 or "xor" (the sum of both)
-    builds f from its parts at up to 3 gates a step, from parts of four inputs whose circuits are exact; gates that
-    compute the same function are then counted once. Unlike C, it can depend on the order and the signs of the inputs.
+    Up to 4 inputs both are C, and at 5 wherever C <= 9 and for most functions of C = 10; the others at 5 inputs are
+    known to take 10 gates at least, and 11 or 12 at most. Beyond, the first is the number of inputs that f depends on,
+    less one. The second counts the gates of a circuit found by Shannon and Davio decomposition: a dynamic program over
+    all ways to fix inputs to 0, 1 or "xor" (the sum of both) builds f from its parts at up to 3 gates a step, from
+    parts of four inputs whose circuits are exact; gates that compute the same function are then counted once. At 6
+    inputs both also look at what is known of the parts of five: C(f) > C(f with x = c) for an input x that f reads.
 
     Args:
         tables: functions on a cube of at most 10 inputs.
 
     Returns:
-        (low, high), each float64[size], in gates; both are C for at most 4 inputs.
+        (low, high), each float64[size], in gates.
 
     Raises:
         InvalidInput: no TruthTables, or more than 10 inputs.
+        CorruptStore: pfmap's file of circuit sizes at 5 inputs is damaged.
 
-    Error: high is 1.16 times the exact mean over random functions of 5 inputs (10.94 against 9.46), where low is 4.
-    Cost: O(4^n) a function; 26000 random functions/s at n = 7, 150 at n = 10 on one core, after 2 s
-    once a process. Source: Kebschull, Schubert, Rosenstiel 1992 for the decompositions (Kronecker diagrams); Knuth 4A,
-    7.1.2 for C, which 1.5e6 functions of 5 inputs with C <= 6 were checked against.
+    Error: at 5 inputs (C, C) for 94 % of classes and of functions. Decomposition alone, over classes of 5 inputs, is
+    1.16 times exact on average; of random functions of 6 inputs, the means are 11.0 and 19.6. Cost: at 5 inputs 3e6
+    functions/s; beyond, O(4^n) a function: 80000 random functions/s at n = 6, 36000 at n = 7, 200 at n = 10 on one
+    core, after 2 s once a process. Source: Kebschull, Schubert, Rosenstiel 1992 for the decompositions (Kronecker
+    diagrams); Knuth 4A, 7.1.2 for C.
 
     Example:
         >>> parity = TruthTables.from_callables(lambda x: x.sum() % 2, 7)
@@ -175,17 +183,82 @@ def circuit_size_bounds(tables: TruthTables) -> tuple[Values, Values]:
     if n > MAX_BOUNDED_INPUTS:
         raise InvalidInput(
             f"circuit_size_bounds came with functions of {n} inputs; it answers for at most {MAX_BOUNDED_INPUTS}; "
-            "use complexity.robdd_size up to 12 inputs (its decision nodes take 3 gates each, at most)"
+            f"use {_DECISIONS_INSTEAD}"
         )
     if n <= MAX_EXACT_INPUTS:
         return circuit_size(tables), circuit_size(tables)
+    if n == MAX_LISTED_INPUTS:
+        below, above = shipped.bounds_of_five_inputs(tables.words()[:, 0])
+        return below.astype(np.float64), above.astype(np.float64)
     bits = tables.bits()
-    depends = np.zeros(len(tables), np.int64)
+    depends = np.empty((len(tables), n), bool)
     for i in range(n):
         halves = bits.reshape(len(bits), 1 << i, 2, -1)
-        depends += np.any(halves[:, :, 0] != halves[:, :, 1], axis=(1, 2))
-    low: Values = np.maximum(depends - 1, 0).astype(np.float64)
-    return low, decomposed_sizes(bits, n, *_smallest_circuits()).astype(np.float64)
+        depends[:, i] = np.any(halves[:, :, 0] != halves[:, :, 1], axis=(1, 2))
+    low = np.maximum(depends.sum(1) - 1, 0)
+    high = decomposed_sizes(bits, n, *_smallest_circuits())
+    if n == MAX_LISTED_INPUTS + 1:
+        by_parts = _bounds_by_parts_of_five(tables.words()[:, 0], depends)
+        low, high = np.maximum(low, by_parts[0]), np.minimum(high, by_parts[1])
+    return low.astype(np.float64), high.astype(np.float64)
+
+
+@measure(
+    unit="gates",
+    invariance={"complement"},
+    is_code_length=False,
+    max_inputs=MAX_BOUNDED_INPUTS,
+    instead=_DECISIONS_INSTEAD,
+)
+def circuit_size_bound(tables: TruthTables) -> Values:
+    """Gates of a small circuit, which circuit size C(f) cannot exceed: the upper of `circuit_size_bounds`.
+
+    It is C itself up to 4 inputs, and at 5 for most functions. Beyond, unlike C, it can depend on the order and the
+    signs of the inputs.
+
+    Args:
+        tables: functions on a cube of at most 10 inputs.
+
+    Returns:
+        float64[size].
+
+    Raises:
+        InvalidInput: more than 10 inputs.
+
+    Error: an upper bound, as of `circuit_size_bounds`. Cost: likewise. Source: Kebschull, Schubert, Rosenstiel 1992 for
+    the decompositions.
+
+    Example:
+        >>> circuit_size_bound(TruthTables.from_callables(lambda x: x.sum() % 2, 7))
+        array([6.])
+    """
+    return circuit_size_bounds(tables)[1]
+
+
+def _bounds_by_parts_of_five(words: NDArray[np.uint64], depends: NDArray[np.bool_]) -> NDArray[np.int64]:
+    # Of functions of six inputs; `depends` tells which.
+    bounds = np.array([np.zeros(len(words), np.int64), np.full(len(words), 99)])
+    for i in range(6):
+        zero, one = _cofactors(words, 5 - i)
+        xor = zero ^ one
+        (low_zero, of_zero), (low_one, of_one), (_, of_xor) = map(shipped.bounds_of_five_inputs, (zero, one, xor))
+        bounds[0] = np.maximum(bounds[0], np.maximum(low_zero, low_one) + depends[:, i])
+        full = np.uint64(0xFFFFFFFF)
+        flat_zero, flat_one, flat_xor = ((part == 0) | (part == full) for part in (zero, one, xor))
+        gates = np.minimum(of_zero + of_one + 3, np.minimum(of_zero, of_one) + of_xor + 2)
+        gates = np.where(flat_zero | flat_one, of_zero + of_one + 1, gates)
+        gates = np.where(flat_xor, of_zero + ((xor == full) & ~flat_zero), gates)
+        bounds[1] = np.minimum(bounds[1], gates)
+    return bounds
+
+
+def _cofactors(words: NDArray[np.uint64], bit: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    # The two functions of five inputs left where an index bit is 0, and where it is 1.
+    halves = np.unpackbits(words.view(np.uint8).reshape(-1, 8), axis=1, bitorder="little")
+    halves = halves.reshape(len(words), -1, 2, 1 << bit)
+    packed = [np.packbits(halves[:, :, c].reshape(len(words), 32), axis=1, bitorder="little") for c in (0, 1)]
+    zero, one = (np.ascontiguousarray(p).view("<u4")[:, 0].astype(np.uint64) for p in packed)
+    return zero, one
 
 
 def minimal_circuit(table: TruthTables) -> nx.DiGraph:
