@@ -456,6 +456,81 @@ def plot(
     print(plots.save(ax, run / name if out is None else out))
 
 
+@app.command(sort_key=5)
+def rare(
+    *functions: str,
+    file: Path | None = None,
+    network: Network = Network(),
+    seed: int = 0,
+    particles: int | None = None,
+    confidence: float = 0.95,
+    out: Path | None = None,
+    csv_file: Annotated[Path | None, Parameter(name="--csv")] = None,
+    workers: int | None = None,
+) -> None:
+    """Measure the probability of functions too rare to be drawn, by multilevel splitting.
+
+    The same command with --out goes on where an earlier one was stopped.
+
+    Example: pfmap rare 01101001 0110???? --n-inputs 3 --hidden 16
+
+    Args:
+        functions: Truth tables f(0) f(1) …; ? where the value does not matter.
+        file: More of them, one a line.
+        network: Which networks are drawn.
+        seed: 0 to 2^64 - 1.
+        particles: Of each run; by default as many as the function is rare.
+        confidence: Confidence of each interval.
+        out: Folder for finished functions.
+        csv_file: Write all functions to this file.
+        workers: Threads, all cores if not given; the result does not depend on it.
+    """
+    import numpy as np
+
+    from pfmap.rare import estimate_rare
+    from pfmap.tables import TruthTables
+
+    texts = [*functions, *([] if file is None else _lines(file))]
+    if not texts:
+        raise InvalidInput("no function came; list truth tables such as 01101001, or a --file of them")
+    tables = TruthTables.from_strings([text.replace("?", "0") for text in texts])
+    where = np.array([[mark != "?" for mark in text] for text in texts])
+    try:
+        estimate = estimate_rare(
+            network.map(),
+            tables,
+            where=where,
+            seed=seed,
+            particles=particles,
+            confidence=confidence,
+            out=out,
+            workers=workers,
+        )
+    except KeyboardInterrupt:
+        if out is not None:
+            print(f"\npfmap: finished functions are kept in {out}; the same command goes on", file=sys.stderr)
+        raise
+    columns = (estimate.log2_p, estimate.log2_low, estimate.log2_high)
+    _print_table(
+        ("log2 P", f"{100 * confidence:g} % from", "to", "converged", "f(0) f(1) …"),
+        zip(*columns, ["yes" if c else "no" for c in estimate.converged], texts, strict=True),
+    )
+    for text, verdict, converged in zip(texts, estimate.verdicts, estimate.converged, strict=True):
+        if not converged:
+            print(f"{text}: {verdict}")
+    if csv_file is not None:
+        names = ("log2_p", "log2_low", "log2_high", "log2_floor", "log2_ceiling", "converged", "evaluations")
+        values = {name: getattr(estimate, name).tolist for name in names}
+        _write_csv(csv_file, {"table": lambda: texts, **values, "verdict": lambda: estimate.verdicts})
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{path} cannot be read as a list of truth tables ({error}); pass a text file") from None
+
+
 def _load(run: Path) -> FunctionCounts:
     from pfmap.store import load_counts
 

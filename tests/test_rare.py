@@ -14,6 +14,7 @@ import torch
 from scipy import stats
 
 from pfmap import Cube, Points, RareEstimate, TruthTables, estimate_rare, maps
+from pfmap.cli import main
 from pfmap.errors import CorruptStore, IncompatibleTables, InvalidInput, StoreError
 from pfmap.kernels import rare as kernel
 from pfmap.kernels.normals import normals
@@ -450,3 +451,21 @@ def test_pilots_give_up(rng):
     assert (np.diff(schedule.thresholds) > 0).all()
     assert isinstance(room.STREAM, str)
     assert RareEstimate.__doc__
+
+
+def test_the_command_lists_functions_and_partial_tables(tmp_path, capsys):
+    (tmp_path / "list").write_text("0001\n0???\n")
+    arguments = ["rare", "0110", "--file", str(tmp_path / "list"), "--perceptron", "--n-inputs", "2", "--sigma-b", "1"]
+    assert main([*arguments, "--csv", str(tmp_path / "out.csv"), "--out", str(tmp_path / "run")]) == 0
+    shown = capsys.readouterr().out
+    assert "0110: not converged: no particle ever reached it: P < 2^-14" in shown
+    rows = (tmp_path / "out.csv").read_text().splitlines()
+    assert rows[0].startswith("table,log2_p,log2_low,log2_high,")
+    assert [row.split(",")[0] for row in rows[1:]] == ["0110", "0001", "0???"]
+    assert -1.2 < float(rows[3].split(",")[1]) < -0.8  # half of all perceptrons have f(00) = 0
+    assert main(["rare"]) == 2
+    assert "no function came" in capsys.readouterr().err
+    assert main(["rare", "0110", "--n-inputs", "3"]) == 2
+    assert "one domain" in capsys.readouterr().err
+    assert main(["rare", "--file", str(tmp_path / "none")]) == 2
+    assert "none cannot be read" in capsys.readouterr().err
