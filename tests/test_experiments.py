@@ -17,6 +17,7 @@ from tests.statistics import LEVEL, assert_multinomial
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 TINY = {
+    "deep_rank": {"n_samples": 100_000},
     "lz_over_orders": {"n_networks": 50, "repeats": 2, "every": 1000, "n_more": 500},
     "measure_agreement": {"n_networks": 60, "repeats": 2},
     "perceptron_weight": {"n_samples": 5_000},

@@ -1,0 +1,121 @@
+"""Time, memory and disk of drawing 7-40-40-1 ReLU networks, against the number of samples."""
+
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+from harness import run
+from matplotlib.figure import Figure
+from networks import GAUSSIAN
+
+import pfmap
+from pfmap.store import load_counts
+
+LIMIT = "2GB"
+WAYS = {"independent": {}, "reuse": {"reuse": "auto"}, "reuse, orbits": {"reuse": "auto", "pool": "orbits"}}
+
+
+def main(seed, samples):
+    """One process a draw, all cores, functions that came at least twice listed, within 2 GB."""
+    numbers, measured = {}, {}
+    for way, sizes in samples.items():
+        for n in sizes:
+            with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+                command = [sys.executable, __file__, "--draw", way, str(n), str(seed), folder]
+                cost = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+                counts = load_counts(Path(folder) / "run")
+            unseen, totals = pfmap.estimate_unseen(counts), counts.totals()
+            numbers.setdefault(way, []).append(
+                {
+                    "n_samples": counts.n_samples,
+                    "functions": totals.functions,
+                    "at_least_twice": len(counts),
+                    "unseen": [2**x for x in (unseen.log2_p, unseen.log2_low, unseen.log2_high)],
+                }
+            )
+            measured.setdefault(way, []).append(cost)
+            print(way, numbers[way][-1], cost, flush=True)
+    return picture(numbers, measured), numbers, measured
+
+
+def draw(way, n, seed, folder):
+    """In a process of its own: draw, and print what it took."""
+    import resource
+
+    pfmap.draw(GAUSSIAN, 20_000, **WAYS[way])  # compiles
+    most, stop = [0], threading.Event()
+
+    def watch():
+        while not stop.wait(1.0):
+            most[0] = max(most[0], sum(size_of(path) for path in Path(folder).rglob("*")))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    start, used = time.perf_counter(), time.process_time()
+    pfmap.draw(GAUSSIAN, n, seed=seed, at_least=2, memory=LIMIT, out=Path(folder) / "run", progress=False, **WAYS[way])
+    cost = {
+        "seconds": time.perf_counter() - start,
+        "cpu_seconds": time.process_time() - used,
+        "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9,
+    }
+    stop.set()
+    watcher.join()
+    print(json.dumps(cost | {"disk_gb": most[0] / 1e9}))
+
+
+def size_of(path):
+    """Bytes of a file that may be gone by now."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def picture(numbers, measured):
+    """Seconds, memory and disk, and functions found."""
+    figure = Figure(figsize=(7.2, 2.6))
+    figure.subplots_adjust(left=0.075, right=0.985, bottom=0.19, top=0.9, wspace=0.36)
+    time_ax, memory_ax, found_ax = figure.subplots(1, 3)
+    for color, way in zip(("C0", "C1", "C2"), numbers, strict=False):
+        n = np.array([row["n_samples"] for row in numbers[way]])
+        costs, found = measured[way], numbers[way]
+        time_ax.plot(n, [cost["seconds"] for cost in costs], "o-", color=color, markersize=3, label=way)
+        memory_ax.plot(n, [cost["peak_gb"] for cost in costs], "o-", color=color, markersize=3)
+        memory_ax.plot(n, [cost["disk_gb"] for cost in costs], "s:", color=color, markersize=3)
+        found_ax.plot(n, [row["functions"] for row in found], "o-", color=color, markersize=3)
+        found_ax.plot(n, [row["at_least_twice"] for row in found], "s:", color=color, markersize=3)
+    memory_ax.axhline(2.0, color="0.6", linewidth=0.8)
+    memory_ax.annotate(
+        "limit for counting", (0.03, 2.0), (0, 3), ("axes fraction", "data"), "offset points", fontsize=7
+    )
+    time_ax.set_title("wall time (s)", fontsize=8)
+    memory_ax.set_title("peak memory ●, disk ■ (GB)", fontsize=8)
+    found_ax.set_title("all ●, at least twice ■", fontsize=8)
+    time_ax.legend(fontsize=7, frameon=False)
+    for ax in (time_ax, memory_ax, found_ax):
+        ax.set(xscale="log", yscale="log", xlabel="samples")
+        ax.tick_params(labelsize=7)
+        ax.xaxis.label.set_size(8)
+    return figure
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--draw"]:
+        draw(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5])
+    else:
+        run(
+            main,
+            quick={"samples": {way: [100_000, 1_000_000] for way in WAYS}},
+            full={
+                "samples": {
+                    "independent": [10**6, 10**7, 10**8],
+                    "reuse": [10**6, 10**7, 10**8, 10**9],
+                    "reuse, orbits": [10**6, 10**7, 10**8, 10**9],
+                }
+            },
+        )
