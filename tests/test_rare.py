@@ -13,12 +13,11 @@ import pytest
 import torch
 from scipy import stats
 
-from pfmap import Cube, Points, RareEstimate, TruthTables, estimate_rare, maps
+from pfmap import Cube, Points, TruthTables, estimate_rare, maps
 from pfmap.cli import main
 from pfmap.errors import CorruptStore, IncompatibleTables, InvalidInput, StoreError
 from pfmap.kernels import rare as kernel
 from pfmap.kernels.normals import normals
-from pfmap.rare import estimate as room
 from pfmap.rare.found import Found
 from pfmap.rare.splitting import Schedule, fly_pilot, multiply, run_frozen
 from pfmap.rare.walkers import FITS, NetworkWalker, TorchWalker, start, walker
@@ -258,7 +257,7 @@ def test_a_partial_table_has_the_mass_of_all_that_agree(seed):
     estimate = estimate_rare(identity(20), tables, where=where, seed=seed, confidence=1 - 1e-6, keep=64)
     assert estimate.log2_low[0] <= -12 <= estimate.log2_high[0]
     assert (estimate.samples[0][:, where] > 0).all()
-    assert_binomial(int((estimate.samples[0][:, 19] > 0).sum() > 5), 1, 1 - 1e-7)
+    assert (estimate.samples[0][:, ~where] < 0).any()
 
 
 def test_frequent_functions_are_plain_sampling():
@@ -449,8 +448,6 @@ def test_pilots_give_up(rng):
     assert not schedule.complete
     assert -12 < schedule.log_p < -9
     assert (np.diff(schedule.thresholds) > 0).all()
-    assert isinstance(room.STREAM, str)
-    assert RareEstimate.__doc__
 
 
 def test_the_command_lists_functions_and_partial_tables(tmp_path, capsys):

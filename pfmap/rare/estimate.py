@@ -35,7 +35,7 @@ STREAM = "splitting 1"
 _PILOT, _FEWEST, _PER_LEVEL = 300, 250, 10
 _FIRST_MOVES = 16
 _GOOD_SPREAD = 0.6
-_PLAIN_DRAWS, _PLAIN_BATCH = 1 << 16, 1 << 11
+_PLAIN_BATCH, _PLAIN_FLOPS = 1 << 10, 1 << 36
 
 
 def estimate_rare(
@@ -200,7 +200,8 @@ def _measure(task: _Task, index: int, stop: threading.Event) -> tuple[Found, NDA
         evaluations=evaluations + sum(run.evaluations for run in (*runs, *reverse)),
     )
     if found.complaints():
-        found = found.with_plain(_PLAIN_DRAWS, _plain_hits(moves_of, seed_of("plain")))
+        draws = _plain_draws(task.pfm)
+        found = found.with_plain(draws, _plain_hits(moves_of, draws, seed_of("plain")))
     return found, _samples(task, moves_of, schedule, runs, seed_of)
 
 
@@ -225,10 +226,16 @@ def _light(run: Run) -> Run:
     return Run(run.log_p, run.ideal_variance, run.ancestors, run.z[:0], run.fits[:0], run.evaluations)
 
 
-def _plain_hits(moves_of: Walker, seed: int) -> int:
-    """How many of _PLAIN_DRAWS draws from the prior fit."""
+def _plain_draws(pfm: ParameterFunctionMap) -> int:
+    """65,536, or fewer where maps are large."""
+    by_cost = _PLAIN_FLOPS // (2 * pfm.n_latents * pfm.domain.n_points * _PLAIN_BATCH)
+    return _PLAIN_BATCH * max(1, min(64, by_cost))
+
+
+def _plain_hits(moves_of: Walker, n_draws: int, seed: int) -> int:
+    """How many of n_draws draws from the prior fit."""
     rng = generator(seed, "splitting, plain draws")
-    seeds = rng.integers(1 << 64, size=_PLAIN_DRAWS // _PLAIN_BATCH, dtype=np.uint64).tolist()
+    seeds = rng.integers(1 << 64, size=n_draws // _PLAIN_BATCH, dtype=np.uint64).tolist()
     batches = (start(_PLAIN_BATCH, moves_of.n_latents, batch_seed) for batch_seed in seeds)
     return sum(int(np.count_nonzero(moves_of.levels(z) == 0.0)) for z in batches)
 
