@@ -220,6 +220,7 @@ def _plan(
     batch: int | None,
 ) -> _Plan:
     n_samples = _positive("n_samples", n_samples)
+    batch = None if batch is None else _positive("batch", batch)
     at_least = _positive("at_least", at_least)
     seed = check_seed(seed)
     if not isinstance(device, str) and type(device).__name__ != "device":
@@ -245,13 +246,13 @@ def _plan(
     if reuse is None:
         size = 1
         if device != "cpu":
-            sampler = DeviceSampler(pfm, device)
+            sampler = DeviceSampler(pfm, device, batch)
         else:
             sampler = FusedSampler(pfm) if kind == "fused" and isinstance(pfm, MLP) else TorchSampler(pfm, device)
         if group or only is not None:
             narrow = Narrow(pfm.domain, group, only)
     else:
-        sampler, reuse = _clusters(pfm, reuse, only, group, kind, device)
+        sampler, reuse = _clusters(pfm, reuse, only, group, kind, device, batch)
         size, provenance["reuse"] = reuse.cluster_size, asdict(reuse)
     if group:
         provenance["orbits"] = sorted(group)
@@ -260,8 +261,10 @@ def _plan(
     stream = STREAM if device == "cpu" else DEVICE_STREAM
     samples = {"seed": seed, "stream": stream, "start": 0, "stop": n_draws * size}
     provenance["draws"] = [{**samples, "engine": kind, "device": device, "versions": versions}]
-    block_size = _block_size(pfm, n_samples, size)
-    batch = _positive("batch", batch) if batch is not None else _default_batch(pfm, kind, size)
+    block_size = _block_size(pfm, n_samples, size, device)
+    batch = _default_batch(pfm, kind, size) if batch is None else batch
+    if device != "cpu":  # its samplers cut a block by their own memory
+        batch = block_size
     job = Job(sampler, seed, n_draws, block_size, batch, n_words, size > 1, narrow)
     header = {key: provenance[key] for key in ("map", "reuse", "orbits") if key in provenance} | {
         "n_samples": n_draws * size,
@@ -336,6 +339,7 @@ def _clusters(
     group: frozenset[Symmetry],
     kind: Literal["fused", "torch"],
     device: str,
+    batch: int | None,
 ) -> tuple[Sampler, Reuse]:
     """What draws clusters, and how many functions share one."""
     if not isinstance(reuse, Reuse) and reuse != "auto":
@@ -347,7 +351,7 @@ def _clusters(
         return (ReuseOrbitSampler(pfm, reuse, group) if group else ReuseSampler(pfm, reuse)), reuse
     readout = require_readout(pfm)
     reuse = choose_torch_reuse(readout) if reuse == "auto" else reuse
-    return TorchReuseSampler(readout, reuse, device, group=group, only=only), reuse
+    return TorchReuseSampler(readout, reuse, device, batch, group=group, only=only), reuse
 
 
 def _group(pfm: ParameterFunctionMap, pool: Literal["orbits"] | None) -> frozenset[Symmetry]:
@@ -403,9 +407,10 @@ def _default_batch(pfm: ParameterFunctionMap, kind: str, cluster_size: int) -> i
     return max(1, min(4096, _BATCH_BYTES // bytes_each))
 
 
-def _block_size(pfm: ParameterFunctionMap, n_samples: int, cluster_size: int) -> int:
+def _block_size(pfm: ParameterFunctionMap, n_samples: int, cluster_size: int, device: str) -> int:
     """Draws a block: under a second's work, cut finely enough for many workers and coarsely enough for the folder."""
-    by_cost = _BLOCK_FLOPS // (2 * pfm.n_latents * pfm.domain.n_points)
+    flops = _BLOCK_FLOPS if device == "cpu" else 64 * _BLOCK_FLOPS
+    by_cost = flops // (2 * pfm.n_latents * pfm.domain.n_points)
     n_draws = -(-n_samples // cluster_size)
     size = max(16, min(by_cost, n_draws // 64, (1 << 20) // cluster_size), n_draws // _MOST_BLOCKS)
     return 1 << (size - 1).bit_length()  # a power of two from 16 up, so that no run of latents is cut
