@@ -117,11 +117,11 @@ def _row(found: Found, confidence: float) -> tuple[float, float, float, float, f
         hits = np.array([found.plain_hits])
         plain_low = float(lower_limit(hits, found.plain_draws, alpha)[0]) / LOG2_E
         plain_high = float(upper_limit(hits, found.plain_draws, alpha)[0]) / LOG2_E
+    ceiling = found.ceiling(one_sided) if found.log_p_reverse else plain_high
     if not found.arrived:
         log_p = math.log(found.plain_hits / found.plain_draws) if found.plain_hits else -math.inf
-        return log_p, plain_low, plain_high, plain_low, plain_high
+        return log_p, plain_low, max(ceiling, log_p), plain_low, ceiling
     log_p, floor = log_mean(found.log_p), found.floor(one_sided)
-    ceiling = found.ceiling(one_sided) if found.log_p_reverse else plain_high
     if found.complaints():
         return log_p, min(floor, log_p), max(ceiling, log_p), floor, ceiling
     if found.n_levels == 0:  # plain sampling
@@ -140,10 +140,8 @@ def _verdict(found: Found, complaints: list[str], row: NDArray[np.float64]) -> s
                 f"not converged: splitting never reached it ({last}), but {found.plain_hits} of {found.plain_draws:,} "
                 "plain draws did; the interval is theirs"
             )
-        return (
-            f"not converged: no particle ever reached it: P < 2^{row[2]:.3g} by {found.plain_draws:,} plain draws; "
-            f"{last}"
-        )
+        seen = "runs pinned to its latents" if found.log_p_reverse else f"{found.plain_draws:,} plain draws"
+        return f"not converged: no particle ever reached it: P < 2^{row[2]:.3g} by {seen}; {last}"
     if complaints:
         return f"not converged: {'; '.join(complaints)}; the interval is the bracket that needs no mixing"
     if found.n_levels == 0:
