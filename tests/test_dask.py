@@ -123,6 +123,15 @@ def test_a_task_says_what_is_wrong(cluster, tmp_path):
         ).result()
 
 
+def test_an_error_of_the_map_is_its_own(cluster, tmp_path):
+    def broken(z):
+        raise RuntimeError("no such layer")
+
+    pfm = maps.LatentFunction("broken", NET.domain, 3, broken)
+    with distributed.Client(cluster) as client, pytest.raises(RuntimeError, match="no such layer"):
+        pfmap.draw(pfm, 100, engine="dask", scheduler=client, out=tmp_path / "run")
+
+
 def test_a_cluster_needs_an_address_and_a_folder(tmp_path):
     with pytest.raises(InvalidInput, match=r"no Dask scheduler answers at 'tcp://127\.0\.0\.1:9'"):
         draw(tmp_path / "run", "tcp://127.0.0.1:9")

@@ -90,6 +90,8 @@ def on_dask(job: Job, indices: Iterable[int], scheduler: Scheduler, folder: RunF
                         continue
                     yield index
         except (FutureCancelledError, CommClosedError, TimeoutError, RuntimeError) as error:
+            if client.status == "running" and not isinstance(error, FutureCancelledError):
+                raise  # the map's own
             raise _gone(scheduler, f"went away ({type(error).__name__})", folder) from error
 
 

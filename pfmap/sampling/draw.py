@@ -90,8 +90,9 @@ def draw(
             starts one on this machine (scripts need `if __name__ == "__main__":` then).
         workers: threads; all cores by default (one for torch, which has threads of its own).
         batch: samples evaluated at once; it changes speed and memory, never the result.
-        memory: bytes that counting may take, such as "4GB"; blocks are then kept on disk and merged. The result has to
-            fit too: see at_least.
+        memory: bytes that counting may take, such as "4GB". Blocks are then kept on disk and merged, and of the
+            functions as many as fit are listed, the most frequent ones (`counts.at_least` says which); with `out` its
+            table holds them all.
         out: a folder for finished blocks and the result. A second call with the same arguments goes on where the first
             was stopped, or returns its result. Without it, and without `memory`, everything is in memory.
         progress: a bar on standard error; by default only on a terminal.
