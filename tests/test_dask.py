@@ -13,6 +13,7 @@ import pytest
 
 import pfmap
 from pfmap import InvalidInput, StoreError, maps
+from pfmap.sampling import dask_engine
 
 distributed = pytest.importorskip("distributed")
 
@@ -118,9 +119,7 @@ def test_a_scheduler_that_goes_away_leaves_a_folder_to_resume(serial, tmp_path):
 
 def test_a_task_says_what_is_wrong(cluster, tmp_path):
     with distributed.Client(cluster) as client, pytest.raises(StoreError, match="does not see"):
-        client.submit(
-            pfmap.sampling.dask_engine._draw_into, str(tmp_path / "elsewhere"), b"0" * 16, ".job.tmp", 0
-        ).result()
+        client.submit(dask_engine._draw_into, str(tmp_path / "elsewhere"), b"0" * 16, ".job.tmp", 0).result()
 
 
 def test_an_error_of_the_map_is_its_own(cluster, tmp_path):
