@@ -43,6 +43,16 @@ def cluster():
         yield cluster
 
 
+@pytest.fixture
+def client():
+    """Of a cluster within this process."""
+    with (
+        distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client
+
+
 def draw(folder, scheduler, **more):
     return pfmap.draw(NET, N_SAMPLES, seed=SEED, engine="dask", scheduler=scheduler, out=folder, **more)
 
@@ -117,17 +127,17 @@ def test_a_scheduler_that_goes_away_leaves_a_folder_to_resume(serial, tmp_path):
     assert (tmp_path / "run" / "counts.parquet").read_bytes() == serial
 
 
-def test_a_task_says_what_is_wrong(cluster, tmp_path):
-    with distributed.Client(cluster) as client, pytest.raises(StoreError, match="does not see"):
+def test_a_task_says_what_is_wrong(client, tmp_path):
+    with pytest.raises(StoreError, match="does not see"):
         client.submit(dask_engine._draw_into, str(tmp_path / "elsewhere"), b"0" * 16, ".job.tmp", 0).result()
 
 
-def test_an_error_of_the_map_is_its_own(cluster, tmp_path):
+def test_an_error_of_the_map_is_its_own(client, tmp_path):
     def broken(z):
         raise RuntimeError("no such layer")
 
     pfm = maps.LatentFunction("broken", NET.domain, 3, broken)
-    with distributed.Client(cluster) as client, pytest.raises(RuntimeError, match="no such layer"):
+    with pytest.raises(RuntimeError, match="no such layer"):
         pfmap.draw(pfm, 100, engine="dask", scheduler=client, out=tmp_path / "run")
 
 

@@ -127,7 +127,13 @@ def _client(scheduler: Scheduler, stack: ExitStack) -> Any:
     if isinstance(scheduler, Client):
         return scheduler
     if scheduler is None:
-        cluster = LocalCluster(threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL)
+        try:
+            cluster = LocalCluster(threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL)
+        except (OSError, RuntimeError, TimeoutError) as error:
+            raise InvalidInput(
+                f"no Dask cluster could be started on this machine ({error}); scripts need "
+                "`if __name__ == '__main__':` around what they do, or pass a scheduler"
+            ) from error
         stack.enter_context(cluster)
         return stack.enter_context(Client(cluster))
     try:
