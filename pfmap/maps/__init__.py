@@ -4,6 +4,7 @@ The one thing to know: f(x) = [logit(x) > 0], and a logit is the float64 logit o
 computes it.
 """
 
+from pfmap.maps.gaussian_process import GaussianProcess, GaussianVector
 from pfmap.maps.mlp import ACTIVATIONS, MLP, Perceptron
 from pfmap.maps.protocol import LatentFunction, ParameterFunctionMap
 from pfmap.maps.readout import FeatureFunction, Readout, ReadoutMap
@@ -12,6 +13,8 @@ __all__ = [
     "ACTIVATIONS",
     "MLP",
     "FeatureFunction",
+    "GaussianProcess",
+    "GaussianVector",
     "LatentFunction",
     "ParameterFunctionMap",
     "Perceptron",
