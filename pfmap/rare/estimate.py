@@ -92,7 +92,7 @@ def estimate_rare(
         StoreError: `out` cannot be written, is in use or is no run.
         CorruptStore: a file in `out` is damaged; it is named.
 
-    Error: rms 0.14 bits over 20 runs at P = 2^-30 and 0.18 over 10 at 2^-34.2; the intervals, 0.9 bits wide, covered all.
+    Error: rms 0.14 bits over 20 runs at P = 2^-30, 0.18 over 10 at 2^-34.2; intervals, 0.9 bits wide, covered all.
     Cost: grows like (log P)^2; 3.3e6 networks, 9 s of one core, for P = 1e-10 of a 5-32-1 ReLU net.
     Source: Cérou, Del Moral, Furon and Guyader 2012, Statistics and Computing 22, 795; Cox in Land 1972 (the interval).
 
