@@ -10,6 +10,7 @@ from pfmap import complexity, maps
 from pfmap.bounds import Exceedance, LevinBound, a_priori_levin_bound, above, fit_levin_bound
 from pfmap.counts import FunctionCounts, Totals
 from pfmap.errors import CorruptStore, IncompatibleTables, InvalidInput, PfmapError, StoreError, TooFewSamples
+from pfmap.hypotheses import HypothesisTest, correct_family, simplicity_bias_test
 from pfmap.invariance import InvarianceTest, invariance_test
 from pfmap.prior import PriorEstimate, UnseenMass, estimate_prior, estimate_unseen
 from pfmap.rare import RareEstimate, estimate_rare
@@ -24,6 +25,7 @@ __all__ = [
     "Cube",
     "Exceedance",
     "FunctionCounts",
+    "HypothesisTest",
     "IncompatibleTables",
     "InvalidInput",
     "InvarianceTest",
@@ -42,6 +44,7 @@ __all__ = [
     "canonicalize",
     "complexity",
     "concatenate",
+    "correct_family",
     "draw",
     "estimate_prior",
     "estimate_rare",
@@ -51,4 +54,5 @@ __all__ = [
     "load_counts",
     "maps",
     "save_counts",
+    "simplicity_bias_test",
 ]

@@ -1,0 +1,10 @@
+"""Claims about P(f) and K(f), tested: one file a claim.
+
+Comes in: estimates and counts. Goes out: HypothesisTest, which prints as one sentence. The one thing to know: P must be
+judged by samples that did not pick the functions, and tests of a family are corrected together (`correct_family`).
+"""
+
+from pfmap.hypotheses.result import HypothesisTest, correct_family
+from pfmap.hypotheses.simplicity_bias import simplicity_bias_test
+
+__all__ = ["HypothesisTest", "correct_family", "simplicity_bias_test"]
