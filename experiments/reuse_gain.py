@@ -222,7 +222,7 @@ if __name__ == "__main__":
             "rounds": 1, "n_pilot": 2_000_000, "n_functions": 2_000_000, "n_timed": 400_000, "n_reference": 100_000,
         },
         full={
-            "rounds": 5, "n_pilot": 100_000_000, "n_functions": 50_000_000, "n_timed": 4_000_000,
-            "n_reference": 100_000_000,
+            "rounds": 3, "n_pilot": 50_000_000, "n_functions": 20_000_000, "n_timed": 2_000_000,
+            "n_reference": 20_000_000,
         },
     )  # fmt: skip

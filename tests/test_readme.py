@@ -17,12 +17,28 @@ def measured(name="throughput"):
     return json.loads((ROOT / "figures" / f"{name}.json").read_text(encoding="utf-8"))
 
 
-def test_the_python_of_the_readme_ends_in_a_plot(tmp_path, monkeypatch):
+def test_the_python_of_the_readme_runs_and_ends_in_a_plot(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(code.splitlines()) == 8
-    exec(code.replace("1_000_000", "20_000"), {})
+    first, *more = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len(first.splitlines()) == 8
+    names = {}
+    exec(first.replace("1_000_000", "20_000"), names)
     assert (tmp_path / "prior.png").stat().st_size > 10_000
+    for code in more:
+        exec(code.replace("10_000_000", "300_000"), names)
+    assert names["prior"].n_samples >= 300_000
+
+
+def test_the_depth_of_the_rank_plot_is_what_was_measured():
+    numbers = json.loads((ROOT / "figures" / "deep_rank.json").read_text(encoding="utf-8"))["numbers"]
+    effective, least = numbers["effective_samples"]["median"], min(numbers["P"])
+    for claim in (
+        f"{numbers['samples_to_judge']:,} networks",
+        f"{numbers['functions'] / 1e9:.1f} billion functions",
+        f"{effective / 1e9:.0f} billion independent networks",
+        f"down to {least:.0e}]",
+    ):
+        assert claim in README, claim
 
 
 def test_the_speed_table_is_the_benchmark_s():
