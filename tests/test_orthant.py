@@ -1,6 +1,7 @@
 """Orthant probabilities: exact truths, coverage of the intervals, sums over all functions, and what is refused."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -37,9 +38,13 @@ def one_factor_log2_p(d, k, rho=0.5):
         return k * special.log_ndtr(a * z) + (d - k) * special.log_ndtr(-a * z) - z * z / 2
 
     z = np.linspace(-8, 8, 4001)
-    peak = log_integrand(z).max()
-    value = integrate.quad(lambda z: math.exp(log_integrand(z) - peak), -8, 8, epsabs=0, epsrel=1e-12, limit=500)[0]
-    return (math.log(value / math.sqrt(2 * math.pi)) + peak) / math.log(2)
+    top = z[np.argmax(log_integrand(z))]
+    cuts = np.unique(np.clip([-8, top - 4 / a, top, top + 4 / a, 8], -8, 8))
+    parts = [
+        integrate.quad(lambda z: math.exp(log_integrand(z) - log_integrand(top)), low, high, epsrel=1e-12, limit=500)[0]
+        for low, high in pairwise(cuts)
+    ]
+    return (math.log(sum(parts) / math.sqrt(2 * math.pi)) + log_integrand(top)) / math.log(2)
 
 
 def parity(n):
@@ -243,6 +248,24 @@ def test_fewer_constraints_make_a_singular_kernel_regular(seed):
     np.testing.assert_allclose(result.log2_p, -4, rtol=1e-12)
     with pytest.raises(InvalidInput, match="estimate_rare"):
         orthant_probability(gp, TruthTables.from_strings(["0" * 16]))
+
+
+@pytest.mark.parametrize("sigma_b", [0.5, 1.0, 3.0])
+def test_smooth_kernels_are_not_taken_for_singular_ones(sigma_b):
+    """Eigenvalues that fall below rounding by and by: P is tiny and not 0, so it is refused."""
+    gp = GaussianProcess(7, 3, "erf", sigma_w=0.5, sigma_b=sigma_b)
+    assert np.linalg.eigvalsh(gp.kernel())[0] < 1e-10
+    with pytest.raises(InvalidInput, match="nearly so"):
+        orthant_probability(gp, parity(7))
+
+
+def test_too_few_points_are_said_to_be_so(seed):
+    """Majority of 7 inputs, the hardest kind, whose weights have a long tail."""
+    majority = TruthTables.from_bits((Cube(7).points().sum(axis=1) > 3)[None])
+    few = orthant_probability(GaussianProcess(7, 2), majority, seed=seed, points=4, randomisations=8)
+    assert few.relative_error[0] > 0.1
+    assert "raise `points`" in few.caveat
+    assert "see caveat" in repr(few)
 
 
 # Expectation propagation
