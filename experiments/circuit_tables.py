@@ -3,16 +3,24 @@
 Level r, the classes whose smallest circuits have r gates, comes from
 
     one gate more, on an input or joining two inputs, than the functions of level r - 1,
-    the search of pfmap.kernels.gate_sets, up to the level SEARCHED, for every other circuit of r gates,
-    walks among circuits of r gates (pfmap.kernels.circuit_walks) on the level after SEARCHED,
+    the search of pfmap.kernels.gate_sets, up to level most_searched, for every other circuit of r gates,
 
-and on levels beyond from the first alone. So sizes up to SEARCHED are exact by search, and any other function takes
-SEARCHED + 1 gates at least. That walks and single gates more miss none is known by the published numbers of classes.
+and on levels beyond from what proves a bound from above, but does not reach every class:
+
+    one gate more, as before,
+    one gate that joins two functions of r - 1 gates in all, with no gate in common,
+    on level most_searched + 1, walks among circuits of r gates (pfmap.kernels.circuit_walks), and what pfmap's file of
+    an earlier build has there.
+
+So sizes up to most_searched are exact, any other function takes more gates, and one on the next level as many as that.
 It needs 3 GiB of memory.
 """
 
+import json
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 from harness import run
@@ -25,8 +33,8 @@ from pfmap.streams import generator
 
 # Knuth, The Art of Computer Programming 4A, section 7.1.2; at n = 4 from the same tables by class.
 PUBLISHED = {
-    4: [2, 2, 5, 20, 34, 75, 72, 12],
-    5: [2, 2, 5, 20, 93, 389, 1988, 11382, 60713, 221541, 293455, 26535, 1],
+    "n = 4": [2, 2, 5, 20, 34, 75, 72, 12],
+    "n = 5": [2, 2, 5, 20, 93, 389, 1988, 11382, 60713, 221541, 293455, 26535, 1],
 }
 CLASSES = {1: 2, 2: 4, 3: 14, 4: 222, 5: 616126}
 THREADS = 2
@@ -73,15 +81,13 @@ def searched(sets, n, n_gates, with_xor, known):
         for i in range(THREADS):
             work = gate_sets.workspace(n, with_xor=with_xor)
             pool.submit(gate_sets.search, sets[i::THREADS], n_gates, reached[i], work, visited[i])
-    marked = np.bitwise_or.reduce(reached)
     if n < 5:
         functions = np.arange(0, 1 << (1 << n), 2, dtype=np.int64)
-        among_five = among_five_inputs(functions, n)
-        functions = functions[marked[among_five >> 4] >> (among_five >> 1 & 7) & 1 == 1]
+        at = among_five_inputs(functions, n)
+        functions = functions[np.bitwise_or.reduce(reached[:, at >> 4]) >> (at >> 1 & 7) & 1 == 1]
         found = canonical(functions, n) if len(functions) else functions.astype(np.uint64)
     else:
-        gate_sets.mark_orbits(known.astype(np.int64), known_functions := np.zeros(BITMAP_BYTES, np.uint8))
-        found = canonical(functions_marked(marked & ~known_functions), n)
+        found = canonical(functions_marked(np.bitwise_or.reduce(reached) & ~orbits(known, n)), n)
     return np.setdiff1d(found, known), visited.sum(0)
 
 
@@ -97,16 +103,29 @@ def larger(sets, n, with_xor, most_gates):
         room = n_found
 
 
-def walked(level, known, much_simpler, n, with_xor, n_gates, seed, most_seconds, wanted):
-    """Classes other than those given that circuits of n_gates on random walks compute, until there are so many.
+def of_two_parts(levels, reached, n, with_xor):
+    """Classes not yet reached of f = g op h on the next level, where g and h share no gate; marks them as reached."""
+    kinds = 5 if with_xor else 4
+    found = np.empty(0, np.uint64)
+    for fewer in range(1, (len(levels) + 1) // 2):
+        simpler = functions_marked(orbits(levels[fewer], n))
+        simpler = simpler[simpler == among_five_inputs(simpler & (1 << (1 << n)) - 1, n)]
+        classes = among_five_inputs(levels[len(levels) - 1 - fewer], n)
+        classes = np.where(classes & 1, classes ^ 0xFFFFFFFF, classes)
+        while len(functions := gate_sets.joined(classes, simpler, kinds, reached)):
+            new = canonical(functions & (1 << (1 << n)) - 1, n)
+            gate_sets.mark_orbits(among_five_inputs(new, n), reached)
+            found = np.union1d(found, new)
+    return found
+
+
+def walked(much_simpler, reached, n, with_xor, n_gates, seed, most_seconds, wanted):
+    """Classes not yet reached that circuits of n_gates on random walks compute, until there are so many; marks them.
 
     The walks keep out of functions that are much simpler.
     """
     kinds = 5 if with_xor else 4
-    simpler = np.zeros(BITMAP_BYTES, np.uint8)
-    gate_sets.mark_orbits(among_five_inputs(much_simpler, n), simpler)
-    reached = simpler.copy()
-    gate_sets.mark_orbits(among_five_inputs(np.concatenate([known, level]), n), reached)
+    simpler = orbits(much_simpler, n)
     rng = generator(seed, "circuit-walks")
     walkers = np.empty((WALKERS, n_gates, 3), np.uint8)
     circuit_walks.random_circuits(n, kinds, rng, simpler, walkers)
@@ -121,12 +140,17 @@ def walked(level, known, much_simpler, n, with_xor, n_gates, seed, most_seconds,
             parts = np.array_split(walkers, THREADS)
             circuits = np.concatenate(list(pool.map(explore, parts, rng.integers(1, 1 << 62, THREADS))))
             if len(circuits):
-                classes = canonical(circuit_walks.functions_of(circuits, n) & (1 << (1 << n)) - 1, n)
-                new = np.setdiff1d(classes, found)
+                new = canonical(circuit_walks.functions_of(circuits, n) & (1 << (1 << n)) - 1, n)
                 gate_sets.mark_orbits(among_five_inputs(new, n), reached)
                 found = np.union1d(found, new)
                 walkers[rng.permutation(WALKERS)[: len(circuits)]] = circuits[:WALKERS]
     return found
+
+
+def orbits(classes, n):
+    """A bitmap of all functions of some classes, as `gate_sets` has them."""
+    gate_sets.mark_orbits(among_five_inputs(classes, n), reached := np.zeros(BITMAP_BYTES, np.uint8))
+    return reached
 
 
 def among_five_inputs(functions, n):
@@ -148,19 +172,36 @@ def functions_marked(bitmap):
     return np.concatenate(found)
 
 
-def classes_by_size(n, with_xor, most_searched, wanted, most_seconds_walking, seed):
+def classes_by_size(
+    n, with_xor, most_searched, most_gates=99, wanted=0, most_seconds_walking=0, seed=0, shipped=(), checkpoints=None
+):
     """Classes of functions of at most n inputs by the gates of their smallest circuits, and what each level took.
 
-    Walks on the level after most_searched end when it has the wanted number of classes, or after so many seconds.
+    Args:
+        n: inputs.
+        with_xor: whether gates are all of two inputs, or AND and OR.
+        most_searched: gates up to which levels are exact.
+        most_gates: the last level built.
+        wanted: how many classes end the walks on the level after most_searched.
+        most_seconds_walking: there.
+        seed: of the walks.
+        shipped: classes of that level which earlier walks found.
+        checkpoints: a folder that keeps levels, or None.
     """
     if n == 1:
         return [canonical(np.array([0, 2]), 1)], []
-    fewer_inputs, _ = classes_by_size(n - 1, with_xor, 99, 0, 0, seed)
+    fewer_inputs, _ = classes_by_size(n - 1, with_xor, 99)
     embedded = [canonical(classes | classes << np.uint64(1 << (n - 1)), n) for classes in fewer_inputs]
     levels, steps = [embedded[0]], []
     sets = [None, gate_sets.first_sets(with_xor=with_xor)]
-    while sum(map(len, levels)) < CLASSES[n]:
-        size, start = len(levels), time.perf_counter()
+    while sum(map(len, levels)) < CLASSES[n] and len(levels) <= most_gates:
+        size, start = len(levels), time.process_time()
+        saved = checkpoints and checkpoints / f"inputs_{n}_xor_{with_xor:d}_gates_{size}.npz"
+        if saved and saved.exists():
+            with np.load(saved) as stored:
+                levels.append(stored["classes"])
+                steps.append(json.loads(str(stored["step"])))
+            continue
         known = np.concatenate(levels)
         level = with_one_gate_more(levels[-1], n, with_xor)
         if size < len(embedded):
@@ -168,31 +209,40 @@ def classes_by_size(n, with_xor, most_searched, wanted, most_seconds_walking, se
         level = np.setdiff1d(level, known)
         step = {"gates": size, "by_one_gate_more": len(level)}
         if 3 <= size <= most_searched:
-            if len(sets) <= min(size - 2, 5):
+            while len(sets) <= min(size - 2, 5):
                 sets.append(larger(sets[-1], n, with_xor, most_searched))
             more, visited = searched(sets[min(size - 2, 5)], n, size, with_xor, np.concatenate([known, level]))
             level = np.union1d(level, more)
             step["by_search"], step["sets_searched"] = len(more), int(visited.sum())
-        elif size == most_searched + 1 and len(level) < wanted:
-            more = walked(
-                level,
-                known,
-                np.concatenate(levels[:-2]),
-                n,
-                with_xor,
-                size,
-                seed,
-                most_seconds_walking,
-                wanted - len(level),
-            )
+        elif size > most_searched:
+            reached = orbits(np.concatenate([known, level]), n)
+            more = of_two_parts(levels, reached, n, with_xor)
             level = np.union1d(level, more)
-            step["by_walks"] = len(more)
+            step["by_two_parts"] = len(more)
+            if size == most_searched + 1:
+                kept = np.setdiff1d(np.asarray(shipped, np.uint64), np.concatenate([known, level]))
+                gate_sets.mark_orbits(among_five_inputs(kept, n), reached)
+                level = np.union1d(level, kept)
+                more = walked(
+                    np.concatenate(levels[:-2]),
+                    reached,
+                    n,
+                    with_xor,
+                    size,
+                    seed,
+                    most_seconds_walking,
+                    wanted - len(level),
+                )
+                level = np.union1d(level, more)
+                step["kept"], step["by_walks"] = len(kept), len(more)
         if len(level) == 0 and size > most_searched:
             break
         levels.append(level)
         step["classes"] = len(level)
-        steps.append((step, round(time.perf_counter() - start, 1)))
-        print(n, step, steps[-1][1], "s", flush=True)
+        steps.append((step, round(time.process_time() - start, 1)))
+        print(f"{n} inputs:", step, steps[-1][1], "CPU s", flush=True)
+        if saved:
+            np.savez(saved, classes=level, step=json.dumps(steps[-1]))
     return levels, steps
 
 
@@ -204,27 +254,56 @@ def proven_bounds(levels, n_exact):
     return classes[order], (16 * high + np.minimum(high, n_exact))[order].astype(np.uint8)
 
 
+def of_every_function_of_four(levels):
+    """The level of each function of four inputs: uint8[65,536]."""
+    tables = np.arange(1 << 16, dtype=np.uint64)[:, None]
+    canonical_of, _ = canonical_tables(tables, 4, permutations=True, flips=True, reversal=False, complement=True)
+    sizes = np.zeros(1 << 16, np.uint8)
+    for size, classes in enumerate(levels):
+        sizes[classes.astype(np.int64)] = size
+    return sizes[canonical_of[:, 0].astype(np.int64)]
+
+
 def main(seed, most_searched, most_seconds_walking, write):
-    """Build the tables, compare them with the published numbers of classes, and write pfmap's file if asked to."""
-    numbers, seconds = {"published": {f"n = {n}": counts for n, counts in PUBLISHED.items()}}, {}
-    levels = {}
-    for n, searched_to, wanted in ((4, 7, 0), (5, most_searched, PUBLISHED[5][min(most_searched + 1, 12)])):
-        levels[n], steps = classes_by_size(n, True, searched_to, wanted, most_seconds_walking, seed)
-        numbers[f"n = {n}"] = [step for step, _ in steps]
-        seconds[f"n = {n}"] = [spent for _, spent in steps]
+    """Build the tables, compare them with the published numbers of classes, and write pfmap's file if asked to.
+
+    Without writing, what is not searched is left out. With it, levels are kept in a folder, and a run that was stopped
+    goes on from there.
+    """
+    of_four_and_or, of_five = {"most_gates": most_searched}, {"most_gates": most_searched}
     if write:
-        classes, bounds = proven_bounds(levels[5], most_searched + 1)
-        tabulated.write_tables(classes.astype(np.uint32), bounds)
-    return draw({n: list(map(len, found)) for n, found in levels.items()}), numbers, seconds
+        checkpoints = Path(tempfile.gettempdir()) / f"pfmap_circuit_tables_{seed}_{most_searched}"
+        checkpoints.mkdir(exist_ok=True)
+        classes, bounds, _ = tabulated.read_tables()
+        of_four_and_or = {"checkpoints": checkpoints}
+        of_five = {
+            "wanted": PUBLISHED["n = 5"][most_searched + 1],
+            "most_seconds_walking": most_seconds_walking,
+            "seed": seed,
+            "shipped": classes[bounds >> 4 == most_searched + 1],
+            "checkpoints": checkpoints,
+        }
+    levels, steps = {}, {}
+    levels["n = 4"], steps["n = 4"] = classes_by_size(4, True, 99)
+    levels["n = 4, AND and OR"], steps["n = 4, AND and OR"] = classes_by_size(4, False, 99, **of_four_and_or)
+    levels["n = 5"], steps["n = 5"] = classes_by_size(5, True, most_searched, **of_five)
+    if write:
+        tables, bounds = proven_bounds(levels["n = 5"], most_searched + 1)
+        and_or_sizes = of_every_function_of_four(levels["n = 4, AND and OR"])
+        tabulated.write_tables(tables.astype(np.uint32), bounds, and_or_sizes)
+    numbers = {name: [step for step, _ in of] for name, of in steps.items()}
+    seconds = {name: [spent for _, spent in of] for name, of in steps.items()}
+    found = {name: list(map(len, of)) for name, of in levels.items()}
+    return draw(found), {"published": PUBLISHED, **numbers}, {"cpu_seconds": seconds}
 
 
 def draw(found):
     """Classes on each level, found and published."""
     figure = Figure(figsize=(5.4, 2.7), layout="constrained")
-    for ax, n in zip(figure.subplots(1, 2), (4, 5), strict=True):
-        ax.plot(PUBLISHED[n], "o", markersize=7, markerfacecolor="none", color="#0072B2", label="published")
-        ax.plot(found[n], ".", color="#D55E00", label="found")
-        ax.set(yscale="log", xlabel="Circuit size C, gates", title=f"n = {n}")
+    for ax, (name, published) in zip(figure.subplots(1, 2), PUBLISHED.items(), strict=True):
+        ax.plot(published, "o", markersize=7, markerfacecolor="none", color="#0072B2", label="published")
+        ax.plot(found[name], ".", color="#D55E00", label="found")
+        ax.set(yscale="log", xlabel="Circuit size C, gates", title=name)
     figure.axes[0].set_ylabel("NPN classes")
     figure.axes[0].legend(frameon=False)
     return figure
@@ -234,5 +313,5 @@ if __name__ == "__main__":
     run(
         main,
         quick={"most_searched": 6, "most_seconds_walking": 0, "write": False},
-        full={"most_searched": 9, "most_seconds_walking": 2400, "write": True},
+        full={"most_searched": 9, "most_seconds_walking": 60, "write": True},
     )

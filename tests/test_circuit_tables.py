@@ -32,7 +32,7 @@ def builder(monkeypatch):
 
 
 def shipped_levels():
-    _, bounds = tabulated.read_tables()
+    _, bounds, _ = tabulated.read_tables()
     return bounds & 15, bounds >> 4
 
 
@@ -52,7 +52,7 @@ def test_shipped_classes_are_as_many_as_published():
 
 def test_shipped_classes_are_the_canonical_tables_of_this_version():
     """A change of what is canonical cannot pass: every key has to be its own canonical table."""
-    classes, _ = tabulated.read_tables()
+    classes, _, _ = tabulated.read_tables()
     assert np.all(np.diff(classes.astype(np.int64)) > 0)
     tables = TruthTables.from_words(classes.astype(np.uint64)[:, None], TruthTables.from_ints([0], 5).domain)
     np.testing.assert_array_equal(canonicalize(tables).representatives.words(), tables.words())
@@ -61,7 +61,7 @@ def test_shipped_classes_are_the_canonical_tables_of_this_version():
 def test_functions_on_each_level_are_as_many_as_published():
     """Knuth's numbers of functions, not of classes: orbit sizes weigh the classes."""
     of_five = [12, 100, 1140, 11570, 109826, 995240, 8430800, 63401728, 383877392, 1519125536]
-    classes, _ = tabulated.read_tables()
+    classes, _, _ = tabulated.read_tables()
     tables = TruthTables.from_words(classes.astype(np.uint64)[:, None], TruthTables.from_ints([0], 5).domain)
     _, high = shipped_levels()
     functions = np.bincount(high, canonicalize(tables).orbit_sizes).astype(np.int64)
@@ -100,12 +100,71 @@ def test_shipped_file_is_small_and_reads_back(tmp_path):
 
 def test_the_search_finds_the_classes_of_three_and_four_inputs(builder):
     """Circuit sizes of all functions of four inputs, from another search that visits sets of gates one by one."""
-    levels, _ = builder.classes_by_size(4, True, 99, 0, 0, 0)
+    levels, _ = builder.classes_by_size(4, True, 99)
     sizes, _ = smallest_circuits()
     expected = [np.unique(builder.canonical(np.flatnonzero(sizes == size), 4)) for size in range(8)]
-    assert [len(level) for level in levels] == builder.PUBLISHED[4]
+    assert [len(level) for level in levels] == builder.PUBLISHED["n = 4"]
     for level, classes in zip(levels, expected, strict=True):
         np.testing.assert_array_equal(level, classes)
+
+
+def test_two_parts_without_a_common_gate_are_joined_in_every_way(builder):
+    """Against all pairs: functions of four inputs with C = 6 that are g op h with C(g) + C(h) = 5."""
+    sizes, _ = smallest_circuits()
+    levels = [builder.canonical(np.flatnonzero(sizes == size), 4) for size in range(6)]
+    found = builder.of_two_parts(levels, builder.orbits(np.concatenate(levels), 4), 4, True)
+    expected = set()
+    for fewer in (1, 2):
+        g = np.flatnonzero(sizes == fewer)[:, None]
+        h = np.flatnonzero(sizes == 5 - fewer)[None, :]
+        expected.update(np.unique([g & h, g | h, g ^ h]))
+    expected = np.array(sorted(expected))
+    np.testing.assert_array_equal(found, builder.canonical(expected[sizes[expected] == 6], 4))
+    assert len(found) > 10
+
+
+def test_a_quick_build_stops_where_its_search_does(builder):
+    figure, numbers, measured = builder.main(0, most_searched=4, most_seconds_walking=0, write=False)
+    assert [step["classes"] for step in numbers["n = 4"]] == builder.PUBLISHED["n = 4"][1:]
+    assert [step["classes"] for step in numbers["n = 5"]] == builder.PUBLISHED["n = 5"][1:5]
+    assert len(measured["cpu_seconds"]["n = 5"]) == 4
+    assert len(figure.axes) == 2
+
+
+def test_a_build_goes_on_from_its_checkpoints(builder, tmp_path, capsys):
+    levels, steps = builder.classes_by_size(3, False, 99, checkpoints=tmp_path)
+    assert "3 inputs: " in capsys.readouterr().out
+    again, steps_again = builder.classes_by_size(3, False, 99, checkpoints=tmp_path)
+    assert "3 inputs: " not in capsys.readouterr().out
+    assert [tuple(step) for step in steps_again] == steps
+    for one, other in zip(again, levels, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_circuits_of_and_and_or_are_those_of_the_search(builder):
+    """Levels of seven gates and fewer, and all of three inputs."""
+    every = TruthTables.from_ints(range(1 << 16), 4)
+    sizes = complexity.and_or_circuit_size(every)
+    levels, _ = builder.classes_by_size(4, False, 7, most_gates=7)
+    assert list(map(len, levels)) == [2, 1, 2, 7, 9, 24, 30, 61]
+    for size, level in enumerate(levels):
+        np.testing.assert_array_equal(level, builder.canonical(np.flatnonzero(sizes == size), 4))
+    assert np.bincount(sizes.astype(int))[8:].tolist() == [17680, 7882, 320]
+
+
+def test_circuits_of_and_and_or_lie_between_their_bounds():
+    every = TruthTables.from_ints(range(1 << 16), 4)
+    sizes, of_any_gates = complexity.and_or_circuit_size(every), complexity.circuit_size(every)
+    assert np.all(of_any_gates <= sizes)
+    assert np.all(sizes <= 3 * of_any_gates)
+    assert np.all(sizes <= np.maximum(complexity.de_morgan_formula_size(every) - 1, 0))
+
+
+@pytest.mark.parametrize("n", [2, 3, 4])
+def test_parity_takes_three_gates_an_input_more(n):
+    """Schnorr 1974."""
+    parity = TruthTables.from_callables(lambda x: x.sum() % 2, n)
+    assert complexity.and_or_circuit_size(parity) == 3 * (n - 1)
 
 
 def test_walks_meet_circuits_of_what_they_say():

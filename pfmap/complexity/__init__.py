@@ -6,6 +6,7 @@ The one thing to know: every measure is called as measure(tables) and carries na
 
 from pfmap.complexity.bdd import robdd_size
 from pfmap.complexity.circuits import (
+    and_or_circuit_size,
     circuit_depth,
     circuit_formula,
     circuit_size,
@@ -50,6 +51,7 @@ from pfmap.complexity.threshold import threshold_degree
 
 __all__ = [
     "ComplexityMeasure",
+    "and_or_circuit_size",
     "anf_degree",
     "anf_terms",
     "average_sensitivity",

@@ -30,6 +30,7 @@ _MOST_GATES = 12
 _MOST_WAYS = 128  # of deriving one gate: pairs of at most 16 elements, 120
 _MOST_CANDIDATES = 5 * 120
 _SLOTS = 2048
+_MOST_FOUND = 100_000
 _SPREAD = 0x1E3779B97F4A7C15
 _MASKS = np.array(
     [0] + [int(x) for x in INPUTS] + [int(INPUTS[i] ^ INPUTS[j]) for i in range(5) for j in range(i)],
@@ -507,3 +508,21 @@ def mark_orbits(functions, reached):
                     image = _flip(image, _lowest_bit(code))
             if step < N_CHANGES[5]:
                 image = _exchange(image, CHANGES[5, step], CHANGES[5, step] + 1)
+
+
+@njit(cache=True, nogil=True)
+def joined(gs, hs, n_kinds, reached):
+    """All f = g op h that are not marked yet, at most 100,000; marks them."""
+    found = np.empty(_MOST_FOUND, np.int64)
+    n_found = 0
+    for g in gs:
+        for h in hs:
+            for which in range(n_kinds):
+                f = _gate(which, g, h)
+                if reached[f >> 4] >> (f >> 1 & 7) & 1 == 0:
+                    if n_found == len(found):
+                        return found
+                    reached[f >> 4] |= 1 << (f >> 1 & 7)
+                    found[n_found] = f
+                    n_found += 1
+    return found[:n_found]
