@@ -10,7 +10,18 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, PathPatch, Rectangle
 
-from pfmap import Cube, FunctionCounts, IncompatibleTables, InvalidInput, StoreError, TruthTables, complexity, plots
+from pfmap import (
+    Cube,
+    FunctionCounts,
+    IncompatibleTables,
+    InvalidInput,
+    StoreError,
+    TruthTables,
+    complexity,
+    estimate_rare,
+    maps,
+    plots,
+)
 from pfmap.bounds import a_priori_levin_bound, fit_levin_bound
 from pfmap.prior import estimate_prior
 from pfmap.streams import generator
@@ -56,6 +67,17 @@ def drawn():
 
 
 class TestPriorAgainstComplexity:
+    def test_rare_functions_are_drawn_with_what_they_rest_on(self):
+        tables = TruthTables.from_strings(["0000", "0101", "0110"])
+        rare = estimate_rare(maps.Perceptron(2), tables, seed=1)
+        ax = plots.prior_against_complexity(rare, [1.0, 2.0, 3.0], ax=own_axes())
+        drawn = collection(ax, "functions").get_offsets()
+        np.testing.assert_allclose(np.sort(drawn[:, 1]), np.sort(rare.log2_p[:2]))
+        (limit,) = collection(ax, "1 never reached").get_offsets()
+        np.testing.assert_allclose(limit, [3.0, rare.log2_high[2]])
+        title = ax.figure.axes[1].get_title(loc="left")
+        assert title == "* 1 not converged: bounds that need no mixing"
+
     def test_points_are_the_functions(self, drawn):
         prior, K, _, ax = drawn
         points = collection(ax, "functions")

@@ -41,6 +41,21 @@ def test_the_depth_of_the_rank_plot_is_what_was_measured():
         assert claim in README, claim
 
 
+def test_the_gains_of_reuse_are_the_benchmark_s():
+    record = json.loads((ROOT / "figures" / "reuse_gain.json").read_text(encoding="utf-8"))
+    gains = record["run"]["measured"]["sigma_w = 1, sigma_b = 1"]["gains"]["G = 2, m = 32"]
+    reuse, fixed, pooled, fixed_pooled = (
+        f"{gains[way]['1e-5']:,.0f}" for way in ("reuse", "fixed set", "reuse, pooled", "fixed set, pooled")
+    )
+    text = " ".join(README.split())
+    for claim in (
+        f"is worth {reuse} of plain sampling by reuse, {fixed} where only a fixed set is counted",
+        f"with orbits {pooled} and {fixed_pooled};",
+        f"{gains['reuse']['1e-1']:.1f} to {gains['fixed set, pooled']['1e-1']:.0f} times",
+    ):
+        assert claim in text, claim
+
+
 def test_the_speed_table_is_the_benchmark_s():
     for name, row in measured()["run"]["measured"]["networks"].items():
         line = (

@@ -13,6 +13,7 @@ from pfmap.bounds import LevinBound
 from pfmap.counts import FunctionCounts
 from pfmap.errors import IncompatibleTables, InvalidInput
 from pfmap.plots.style import CHOSEN, FAINT, LINE, POINTS, SERIES, SMALL, TEXT, new_axes
+from pfmap.rare import RareEstimate
 from pfmap.tables import Cube
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ _LOG2_10 = math.log2(10.0)
 
 
 def prior_against_complexity(
-    prior: PriorEstimate,
+    prior: PriorEstimate | RareEstimate,
     complexity: ArrayLike,
     *,
     bound: LevinBound | Sequence[LevinBound] | None = None,
@@ -43,7 +44,7 @@ def prior_against_complexity(
     prior of a map without any preference, is a line, or a note where it lies off the picture.
 
     Args:
-        prior: what `estimate_prior` returns.
+        prior: what `estimate_prior` or `estimate_rare` returns.
         complexity: K of each function, float[size].
         bound: bounds to draw with their equations, fitted ones solid and a priori ones dotted.
         ax: where to draw; a new figure of one print column if None.
@@ -68,6 +69,7 @@ def prior_against_complexity(
             "such as complexity.lempel_ziv(prior.tables)"
         )
     ax = new_axes() if ax is None else ax
+    rare = isinstance(prior, RareEstimate)
     seen = np.isfinite(log2_p)
     places, numbers = np.unique(K[seen] + 1j * log2_p[seen], return_counts=True)
     points = ax.scatter(
@@ -106,7 +108,7 @@ def prior_against_complexity(
             edgecolors=FAINT,
             linewidths=0.5,
             rasterized=len(limits) > MANY,
-            label=f"{np.count_nonzero(~seen):,} without a count",
+            label=f"{np.count_nonzero(~seen):,} {'never reached' if rare else 'without a count'}",
         )
         handles.append(triangles)
 
@@ -131,12 +133,17 @@ def prior_against_complexity(
     ax.tick_params(labelsize=SMALL)
     ax.set_xlabel(label, fontsize=TEXT)
     ax.set_ylabel(r"Prior probability, $\log_2 P$", fontsize=TEXT)
-    unseen, notes = prior.unseen, []
-    if unseen.log2_high > -math.inf:
-        low, mid, high = (100 * 2.0**x for x in (unseen.log2_low, unseen.log2_p, unseen.log2_high))
-        notes.append(f"mass outside the sample {mid:.3g} % [{low:.3g}, {high:.3g}]")
-    if prior.caveat:
-        notes.append("* picked by the same sample")
+    notes = []
+    if isinstance(prior, RareEstimate):
+        if prior.caveat:
+            notes.append(f"* {np.count_nonzero(~prior.converged)} not converged: bounds that need no mixing")
+    else:
+        unseen = prior.unseen
+        if unseen.log2_high > -math.inf:
+            low, mid, high = (100 * 2.0**x for x in (unseen.log2_low, unseen.log2_p, unseen.log2_high))
+            notes.append(f"mass outside the sample {mid:.3g} % [{low:.3g}, {high:.3g}]")
+        if prior.caveat:
+            notes.append("* picked by the same sample")
     top.set_title("; ".join(notes), fontsize=SMALL, loc="left", pad=3.0)
     return ax
 
