@@ -10,7 +10,13 @@ from pfmap import complexity, maps
 from pfmap.bounds import Exceedance, LevinBound, a_priori_levin_bound, above, fit_levin_bound
 from pfmap.counts import FunctionCounts, Totals
 from pfmap.errors import CorruptStore, IncompatibleTables, InvalidInput, PfmapError, StoreError, TooFewSamples
-from pfmap.hypotheses import HypothesisTest, correct_family, simplicity_bias_test
+from pfmap.hypotheses import (
+    ComplexityComparison,
+    HypothesisTest,
+    correct_family,
+    simplicity_bias_test,
+    which_complexity,
+)
 from pfmap.invariance import InvarianceTest, invariance_test
 from pfmap.prior import PriorEstimate, UnseenMass, estimate_prior, estimate_unseen
 from pfmap.rare import RareEstimate, estimate_rare
@@ -21,6 +27,7 @@ from pfmap.tables import Cube, Points, TruthTables, concatenate
 
 __all__ = [
     "CanonicalTables",
+    "ComplexityComparison",
     "CorruptStore",
     "Cube",
     "Exceedance",
@@ -55,4 +62,5 @@ __all__ = [
     "maps",
     "save_counts",
     "simplicity_bias_test",
+    "which_complexity",
 ]

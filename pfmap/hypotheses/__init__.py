@@ -6,5 +6,12 @@ judged by samples that did not pick the functions, and tests of a family are cor
 
 from pfmap.hypotheses.result import HypothesisTest, correct_family
 from pfmap.hypotheses.simplicity_bias import simplicity_bias_test
+from pfmap.hypotheses.which_complexity import ComplexityComparison, which_complexity
 
-__all__ = ["HypothesisTest", "correct_family", "simplicity_bias_test"]
+__all__ = [
+    "ComplexityComparison",
+    "HypothesisTest",
+    "correct_family",
+    "simplicity_bias_test",
+    "which_complexity",
+]
