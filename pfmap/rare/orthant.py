@@ -30,7 +30,7 @@ from pfmap.tables import TruthTables, require_tables
 
 GaussianMap: TypeAlias = GaussianProcess | GaussianVector
 
-_SINGULAR, _GAP, _ROUNDING = 1e-10, 1e-6, 1e-15
+_SINGULAR, _GAP, _ROUNDING = 1e-8, 1e-6, 1e-15
 _UNSTEADY = 0.1
 _MOST_STEPS, _MOST_SWEEPS = 100, 500
 _BITS = 30
@@ -47,7 +47,7 @@ class OrthantEstimate:
         log2_low: float64[size], lower ends; -inf where 0 is not excluded.
         log2_high: float64[size], upper ends, at most `log2_ceiling`.
         confidence: of each two-sided interval.
-        log2_ceiling: float64[size], upper bounds without randomness: psi at its saddle point.
+        log2_ceiling: float64[size], upper bounds without randomness, psi at its saddle point, to 1e-8.
         relative_error: float64[size], standard error of P over P, from the randomisations; 0 where P is exact.
         evaluations: int64[size], weights drawn; 0 where P is exact.
         method: "orthant".
@@ -114,7 +114,7 @@ def orthant_probability(
 
     Raises:
         InvalidInput: an argument outside what is allowed, another map, or correlations of the constraining points whose
-            least eigenvalue is below 1e-10, and sometimes 1e-7, where the saddle point is not found.
+            least eigenvalue is below 1e-8, or for some below 1e-7, where the saddle point is not found.
         IncompatibleTables: the tables live on another domain than the map.
 
     Error: at 95 % the intervals covered 99, 97, 96 and 96 of 100 times: one factor, 16 of 32 and 64 of 128 signs, and
