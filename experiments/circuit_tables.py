@@ -40,6 +40,7 @@ CLASSES = {1: 2, 2: 4, 3: 14, 4: 222, 5: 616126}
 THREADS = 2
 BITMAP_BYTES = 1 << 28
 WALKERS = 20_000
+SETS_A_PART = 5_000
 
 
 def canonical(functions, n):
@@ -73,22 +74,45 @@ def with_one_gate_more(classes, n, with_xor):
     return canonical(np.concatenate(made), n)
 
 
-def searched(sets, n, n_gates, with_xor, known):
-    """Classes that the search reaches with n_gates, other than those known."""
+def searched(sets, n, n_gates, with_xor, known, saved=None):
+    """Classes that the search reaches with n_gates, other than those known, and how many sets of gates it looked at.
+
+    Parts of the search that are done are kept in files named after `saved`, if given; the third result is the CPU
+    seconds that earlier runs spent on parts found there.
+    """
+    known_functions = orbits(known, n)
     reached = np.zeros((THREADS, BITMAP_BYTES), np.uint8)
-    visited = np.zeros((THREADS, n_gates), np.int64)
+    parts = [sets[i :: len(sets) // SETS_A_PART + 1] for i in range(len(sets) // SETS_A_PART + 1)]
+    found, visited, spent_before = [], 0, 0.0
+
+    def search(some):
+        of_part, bitmap = some
+        counts = np.zeros(n_gates, np.int64)
+        gate_sets.search(of_part, n_gates, bitmap, gate_sets.workspace(n, with_xor=with_xor), counts)
+        return counts.sum()
+
     with ThreadPoolExecutor(THREADS) as pool:
-        for i in range(THREADS):
-            work = gate_sets.workspace(n, with_xor=with_xor)
-            pool.submit(gate_sets.search, sets[i::THREADS], n_gates, reached[i], work, visited[i])
-    if n < 5:
-        functions = np.arange(0, 1 << (1 << n), 2, dtype=np.int64)
-        at = among_five_inputs(functions, n)
-        functions = functions[np.bitwise_or.reduce(reached[:, at >> 4]) >> (at >> 1 & 7) & 1 == 1]
-        found = canonical(functions, n) if len(functions) else functions.astype(np.uint64)
-    else:
-        found = canonical(functions_marked(np.bitwise_or.reduce(reached) & ~orbits(known, n)), n)
-    return np.setdiff1d(found, known), visited.sum(0)
+        for number, part in enumerate(parts):
+            file = saved and saved.with_name(f"{saved.stem}_part_{number}_of_{len(parts)}.npz")
+            if file and file.exists():
+                with np.load(file) as stored:
+                    new, looked_at = stored["classes"], int(stored["sets_searched"])
+                    spent_before += float(stored["cpu_seconds"])
+            else:
+                start = time.process_time()
+                looked_at = int(sum(pool.map(search, [(part[i::THREADS], reached[i]) for i in range(THREADS)])))
+                functions = functions_of_either(reached, known_functions, n)
+                new = canonical(functions & (1 << (1 << n)) - 1, n) if len(functions) else np.empty(0, np.uint64)
+                spent = time.process_time() - start
+                if file:
+                    np.savez(file, classes=new, sets_searched=looked_at, cpu_seconds=spent)
+                if len(parts) > 1:
+                    part_name = f"part {number + 1} of {len(parts)}"
+                    print(f"{n} inputs, {n_gates} gates, {part_name}: {spent:.0f} CPU s", flush=True)
+            gate_sets.mark_orbits(among_five_inputs(new, n), known_functions)
+            found.append(new)
+            visited += looked_at
+    return np.concatenate(found), visited, spent_before
 
 
 def larger(sets, n, with_xor, most_gates):
@@ -161,6 +185,15 @@ def among_five_inputs(functions, n):
     return functions
 
 
+def functions_of_either(bitmaps, without, n):
+    """The functions that any of some bitmaps has, and another has not."""
+    if n == 5:
+        return functions_marked(np.bitwise_or.reduce(bitmaps) & ~without)
+    functions = among_five_inputs(np.arange(0, 1 << (1 << n), 2), n)
+    at = functions >> 4
+    return functions[(np.bitwise_or.reduce(bitmaps[:, at]) & ~without[at]) >> (functions >> 1 & 7) & 1 == 1]
+
+
 def functions_marked(bitmap):
     """The functions of a bitmap by f >> 1."""
     words = np.flatnonzero(bitmap.view(np.uint64))
@@ -211,9 +244,12 @@ def classes_by_size(
         if 3 <= size <= most_searched:
             while len(sets) <= min(size - 2, 5):
                 sets.append(larger(sets[-1], n, with_xor, most_searched))
-            more, visited = searched(sets[min(size - 2, 5)], n, size, with_xor, np.concatenate([known, level]))
+            more, visited, spent_before = searched(
+                sets[min(size - 2, 5)], n, size, with_xor, np.concatenate([known, level]), saved
+            )
+            start -= spent_before
             level = np.union1d(level, more)
-            step["by_search"], step["sets_searched"] = len(more), int(visited.sum())
+            step["by_search"], step["sets_searched"] = len(more), visited
         elif size > most_searched:
             reached = orbits(np.concatenate([known, level]), n)
             more = of_two_parts(levels, reached, n, with_xor)

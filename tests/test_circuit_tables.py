@@ -141,6 +141,26 @@ def test_a_build_goes_on_from_its_checkpoints(builder, tmp_path, capsys):
         np.testing.assert_array_equal(one, other)
 
 
+def test_a_search_goes_on_from_the_parts_that_are_done(builder, tmp_path, monkeypatch):
+    """In one part, in many, and with some of these read back: 31 classes take seven AND/OR gates and no fewer."""
+    sizes = complexity.and_or_circuit_size(TruthTables.from_ints(range(1 << 16), 4))
+    known = builder.canonical(np.flatnonzero(sizes < 7), 4)
+    sets = gate_sets.first_sets(with_xor=False)
+    for _ in range(3):
+        sets = builder.larger(sets, 4, False, 7)
+    whole, visited, _ = builder.searched(sets, 4, 7, False, known)
+    monkeypatch.setattr(builder, "SETS_A_PART", len(sets) // 4)
+    saved = tmp_path / "level.npz"
+    for gone in ([], [1, 3]):
+        for number in gone:
+            next(tmp_path.glob(f"level_part_{number}_of_*.npz")).unlink()
+        found, looked_at, _ = builder.searched(sets, 4, 7, False, known, saved)
+        np.testing.assert_array_equal(np.sort(found), whole)
+        assert looked_at == visited
+    assert len(list(tmp_path.iterdir())) >= 4
+    np.testing.assert_array_equal(np.intersect1d(whole, builder.canonical(np.flatnonzero(sizes == 7), 4)), whole)
+
+
 def test_circuits_of_and_and_or_are_those_of_the_search(builder):
     """Levels of seven gates and fewer, and all of three inputs."""
     every = TruthTables.from_ints(range(1 << 16), 4)
