@@ -10,10 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from pfmap.complexity.counting import distance_to_constant
 from pfmap.errors import InvalidInput, TooFewSamples
+from pfmap.hypotheses.functions import checked_complexity, one_an_orbit
 from pfmap.hypotheses.result import HypothesisTest
 from pfmap.prior import PriorEstimate, check_confidence
 from pfmap.streams import generator
-from pfmap.symmetry import NPN, Symmetry, canonicalize
+from pfmap.symmetry import NPN, Symmetry
 from pfmap.tables import TruthTables
 
 Stratum: TypeAlias = Literal["hamming_weight", "entropy", "orbit_size"]
@@ -90,13 +91,13 @@ def simplicity_bias_test(
         >>> test.effect, test.p_value
         (-1.0, 0.0001)
     """
-    K = _checked(prior, complexity)
+    K = checked_complexity(prior, complexity)
     strata_of = _strata_named(within)
     confidence = check_confidence(confidence)
     if isinstance(permutations, bool) or not isinstance(permutations, int | np.integer) or permutations < 19:
         raise InvalidInput(f"permutations is {permutations!r}; it needs an int from 19 up, such as 9999")
     rng = generator(seed, "simplicity bias")
-    rows, orbit_size = _one_an_orbit(prior.tables, group, rng)
+    rows, orbit_size = one_an_orbit(prior.tables, group, rng)
     stratum = _strata(prior.tables[rows], orbit_size, strata_of)
     by_p, by_k = _codes(prior.log2_p[rows], stratum), _codes(K[rows], stratum)
     ones = np.ones(len(rows))
@@ -127,34 +128,12 @@ def simplicity_bias_test(
     )
 
 
-def _checked(prior: PriorEstimate, complexity: ArrayLike) -> NDArray[np.float64]:
-    K = np.asarray(complexity)
-    if K.shape != (len(prior),) or not (np.issubdtype(K.dtype, np.integer) or np.issubdtype(K.dtype, np.floating)):
-        raise InvalidInput(f"complexity is {K.dtype}{list(K.shape)}; {len(prior)} functions need {len(prior)} numbers")
-    if not np.all(np.isfinite(K)):
-        raise InvalidInput(f"complexity holds {K[~np.isfinite(K)][0]}; every function needs a finite complexity")
-    return K.astype(np.float64)
-
-
 def _strata_named(within: Stratum | Collection[Stratum]) -> tuple[Stratum, ...]:
     names: Collection[Stratum] = (within,) if isinstance(within, str) else within
     for name in names:
         if name not in get_args(Stratum):
             raise InvalidInput(f"within names {name!r}; it needs any of {', '.join(get_args(Stratum))}")
     return tuple(name for name in get_args(Stratum) if name in names)
-
-
-def _one_an_orbit(
-    tables: TruthTables, group: Collection[Symmetry], rng: np.random.Generator
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    # Rows of one function an orbit, chosen uniformly among those listed, and the sizes of their orbits.
-    if not group:
-        return np.arange(len(tables)), np.ones(len(tables), np.int64)
-    canonical = canonicalize(tables, group=group)
-    shuffled = rng.permutation(len(tables))
-    representatives = canonical.representatives[shuffled]
-    rows = np.sort(shuffled[np.unique(representatives.positions_in(representatives))])
-    return rows, canonical.orbit_sizes[rows]
 
 
 def _strata(tables: TruthTables, orbit_size: NDArray[np.int64], names: tuple[Stratum, ...]) -> NDArray[np.int64]:
