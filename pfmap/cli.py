@@ -1,6 +1,7 @@
 """The command line: one command a step, each reading what `pfmap sample` left in a run folder.
 
-The one thing to know: `prior`, `bound` and `plot` pick functions by one half of the sample and judge them by the other.
+The one thing to know: `prior`, `bound`, `test` and `plot` pick functions by one half of the sample and judge them by
+the other.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from pfmap.bounds import LevinBound
     from pfmap.counts import FunctionCounts
+    from pfmap.hypotheses import HypothesisTest
     from pfmap.measuring import Measurement
     from pfmap.prior import PriorEstimate
     from pfmap.tables import TruthTables
@@ -85,6 +87,7 @@ MEASURES = {
 }
 ALL = "all"
 _A_FEW_SECONDS = 5.0
+_MAX_CANONICAL_POINTS = 128
 
 
 def _known_measure(type_: Any, name: str) -> None:
@@ -408,7 +411,132 @@ def bound(
     _print_caveat(estimate.caveat)
 
 
-@app.command(sort_key=4)
+@app.command(name="test", sort_key=4)
+def claims(
+    run: Path,
+    /,
+    *,
+    measures: MeasureNames = ("lempel_ziv",),
+    max_complexity: float | None = None,
+    permutations: int = 999,
+    seed: int = 0,
+    judging: Judging = Judging(),
+    json_file: Annotated[Path | None, Parameter(name="--json")] = None,
+) -> None:
+    """Test claims about P and K: simplicity bias, also within strata, and the Levin bound; which K explains most.
+
+    The tests of all measures are one family, corrected by Holm. Several measures are also compared by how much of P the
+    law 2^(-a K) of each explains, where K of all functions is known: up to 4 inputs, and for some measures beyond.
+
+    Example: pfmap test relu --json tests.json
+
+    Args:
+        run: Folder that pfmap sample filled.
+        measures: K.
+        max_complexity: Largest K of any function, for the a priori bound of one measure; known for lempel_ziv.
+        permutations: Of K, for each test of simplicity bias.
+        seed: Of the permutations.
+        judging: How functions are picked and judged.
+        json_file: Write all tests to this file.
+    """
+    from pfmap.hypotheses import correct_family
+
+    counts = _load(run)
+    chosen = _answering(counts.tables) if ALL in measures else {name: MEASURES[name] for name in measures}
+    if max_complexity is not None and len(chosen) > 1:
+        raise InvalidInput("--max-complexity belongs to one measure; pass it with one --measure")
+    _, estimate = judging.estimate(counts)
+    found = []
+    for name in chosen:
+        K = _complexity_of(run, name, counts, estimate.tables)
+        bounds = _a_priori_bounds(estimate, name, max_complexity)
+        found += [(name, t) for t in _tests_of(estimate, K, [line for _, line in bounds], permutations, seed)]
+    tests = correct_family([t for _, t in found])
+    named = [(name, t) for (name, _), t in zip(found, tests, strict=True)]
+    level = f"{100 * judging.confidence:g} %"
+    _print_table(
+        ("K", "null hypothesis", "p", "Holm", "effect", f"{level} from", "to"),
+        ((name, t.null, t.p_value, t.adjusted_p_value, t.effect, *t.effect_interval) for name, t in named),
+    )
+    for caveat in dict.fromkeys(t.caveat for t in tests):
+        _print_caveat(caveat)
+    record: dict[str, Any] = {"tests": [{"measure": name, **_as_record(t)} for name, t in named]}
+    if len(chosen) > 1:
+        record["which_complexity"] = _compare(counts, chosen, judging)
+    if json_file is not None:
+        _write(json_file, json.dumps(_finite(record)) + "\n")
+
+
+def _tests_of(
+    estimate: PriorEstimate, K: NDArray[np.float64], bounds: Sequence[LevinBound], permutations: int, seed: int
+) -> Iterable[HypothesisTest]:
+    from pfmap.hypotheses import levin_bound_test, levin_line_tests, levin_slope_test, simplicity_bias_test
+    from pfmap.symmetry import NPN
+
+    group = NPN if estimate.tables.domain.n_points <= _MAX_CANONICAL_POINTS else ()
+    for within in ("", "hamming_weight", "entropy", "orbit_size") if group else ("", "hamming_weight", "entropy"):
+        try:
+            yield simplicity_bias_test(
+                estimate,
+                K,
+                within=(within,) if within else (),  # type: ignore[arg-type]
+                group=group,
+                permutations=permutations,
+                confidence=estimate.confidence,
+                seed=seed,
+            )
+        except TooFewSamples as error:
+            print(f"left out: {error}", file=sys.stderr)
+    try:
+        yield levin_slope_test(estimate, K, group=group, seed=seed)
+        for bound in bounds[:1]:
+            yield levin_bound_test(estimate, K, bound)
+            yield from levin_line_tests(estimate, K, bound)
+    except TooFewSamples as error:
+        print(f"left out: {error}", file=sys.stderr)
+
+
+def _compare(
+    counts: FunctionCounts, measures: Mapping[str, complexity.ComplexityMeasure], judging: Judging
+) -> dict[str, Any] | None:
+    """Print which measure explains most, and return it; None where that is not known."""
+    from pfmap.hypotheses import which_complexity
+
+    try:
+        found = which_complexity(
+            counts, list(measures.values()), confidence=judging.confidence, seed=judging.split_seed
+        )
+    except InvalidInput as error:
+        print(f"left out: {error}", file=sys.stderr)
+        return None
+    contenders = found.contenders
+    level = f"{100 * found.confidence:g} %"
+    columns = (found.a, found.bits, found.bits_low, found.bits_high, found.fraction)
+    _print_table(
+        ("K", "a", "bits explained", f"{level} from", "to", "fraction", "may be the best"),
+        ((*row, "yes" if row[0] in contenders else "no") for row in zip(found.names, *columns, strict=True)),
+    )
+    total = _with_interval(found.total_bits, found.total_low, found.total_high)
+    print(f"of KL(P || uniform) = {total} bits")
+    names = ("a", "a_low", "a_high", "bits", "bits_low", "bits_high", "fraction", "fraction_low", "fraction_high")
+    return {
+        "measures": list(found.names),
+        **{name: getattr(found, name).tolist() for name in names},
+        "total_bits": found.total_bits,
+        "total_low": float(found.total_low),
+        "total_high": float(found.total_high),
+        "confidence": found.confidence,
+        "contenders": list(contenders),
+        "tests": [_as_record(t) for t in found.best_tests()],
+    }
+
+
+def _as_record(test: HypothesisTest) -> dict[str, Any]:
+    record = asdict(test)
+    return {**record, "effect_interval": list(test.effect_interval), "sentence": str(test)}
+
+
+@app.command(sort_key=5)
 def plot(
     run: Path,
     /,
@@ -456,7 +584,7 @@ def plot(
     print(plots.save(ax, run / name if out is None else out))
 
 
-@app.command(sort_key=5)
+@app.command(sort_key=6)
 def rare(
     *functions: str,
     file: Path | None = None,

@@ -95,7 +95,7 @@ def levin_line_tests(
         TooFewSamples: as `fit_levin_bound`.
 
     Error: level at most alpha, well below it where levels are many, as intervals of lines assume nothing.
-    Cost: 21 fits each.
+    p-values below 1e-12 are given as 1e-12. Cost: 21 fits each.
 
     Example:
         >>> from pfmap import Cube, FunctionCounts, TruthTables, a_priori_levin_bound, estimate_prior
@@ -143,7 +143,8 @@ def levin_slope_test(
 
     The largest of many values lies higher: on a map without any simplicity bias the maximum of P rises with the number
     of functions at a level of K, and the line over it has a slope. This is that line's negative control. The effect is
-    the slope a of `fit_levin_bound` less its mean over permutations of K, with the interval of a, shifted alike.
+    the slope a of `fit_levin_bound` less its mean over permutations of K; its interval is that of a, less the range
+    that holds a fraction `prior.confidence` of the permutations' slopes.
 
         p = (1 + |{permutations with a' >= a}|) / (1 + B)
 
@@ -162,7 +163,7 @@ def levin_slope_test(
         TooFewSamples: as `fit_levin_bound`.
 
     Error: the p-value is exact where P does not look at K, as that of `simplicity_bias_test`. A permutation that leaves
-    fewer than two levels seen has the slope 0. The interval takes the mean over permutations as known. Cost: B fits.
+    fewer than two levels seen has the slope 0. Cost: B fits.
 
     Example:
         >>> from pfmap import FunctionCounts, TruthTables, estimate_prior
@@ -181,12 +182,13 @@ def levin_slope_test(
     fitted = fit_levin_bound(taken, K)
     control = np.array([_slope(taken, rng.permutation(K)) for _ in range(permutations)])
     centre = float(control.mean())
+    least, most = np.quantile(control, [(1 - prior.confidence) / 2, (1 + prior.confidence) / 2]).tolist()
     return HypothesisTest(
         null="the line over P is no steeper than with K dealt out at random",
         statistic=fitted.a,
         p_value=(1 + int(np.count_nonzero(control >= fitted.a - 1e-12 * abs(fitted.a)))) / (1 + permutations),
         effect=fitted.a - centre,
-        effect_interval=(fitted.a_low - centre, fitted.a_high - centre),
+        effect_interval=(fitted.a_low - max(most, centre), fitted.a_high - min(least, centre)),
         effect_name=f"the slope less that of the control, {centre:.3g}, in bits a unit of K",
         confidence=prior.confidence,
         evidence=f"{permutations:,} permutations of {len(rows):,} {'orbits' if group else 'functions'}",
