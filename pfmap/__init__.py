@@ -23,7 +23,7 @@ from pfmap.hypotheses import (
 from pfmap.invariance import InvarianceTest, invariance_test
 from pfmap.prior import PriorEstimate, UnseenMass, estimate_prior, estimate_unseen
 from pfmap.rare import RareEstimate, estimate_rare
-from pfmap.sampling import draw
+from pfmap.sampling import Reuse, draw
 from pfmap.store import load_counts, save_counts
 from pfmap.symmetry import CanonicalTables, canonicalize
 from pfmap.tables import Cube, Points, TruthTables, concatenate
@@ -44,6 +44,7 @@ __all__ = [
     "Points",
     "PriorEstimate",
     "RareEstimate",
+    "Reuse",
     "StoreError",
     "TooFewSamples",
     "Totals",

@@ -24,7 +24,8 @@ WIDE = tiles.WIDE
 
 
 @njit(nogil=True, cache=True)
-def _phi(code, a):
+def activation_at(code, a):
+    """The activation of a float64 number."""
     if code == RELU:
         return a if a > 0.0 else 0.0
     if code == LEAKY_RELU:
@@ -63,13 +64,13 @@ def exact_hidden(theta, layers, n, plus_minus, code, point, h, g):
     for depth in range(len(layers)):
         fan_in, fan_out, w, bias = layers[depth, 0], layers[depth, 1], layers[depth, 2], layers[depth, 3]
         for i in range(fan_out):
-            g[i] = _phi(code, float64(theta[bias + i]) + exact_dot(theta, w + i * fan_in, fan_in, h))
+            g[i] = activation_at(code, float64(theta[bias + i]) + exact_dot(theta, w + i * fan_in, fan_in, h))
         h, g = g, h
     return h
 
 
 @njit(nogil=True, cache=True)
-def _exact_logit(theta, layers, n, plus_minus, code, point, h, g):
+def exact_logit(theta, layers, n, plus_minus, code, point, h, g):
     """Float64 logit of one point."""
     last = len(layers) - 1
     h = exact_hidden(theta, layers[:last], n, plus_minus, code, point, h, g)
@@ -115,7 +116,7 @@ def _first_layer(theta, layers, n, plus_minus, floor, tile, points, bases, h):
 
 
 @njit(nogil=True, cache=True)
-def _shallow(theta, layers, n, plus_minus, code, bases, logits):
+def shallow_logits(theta, layers, n, plus_minus, code, bases, logits):
     """Float32 logits of a network of one hidden layer, ReLU or linear, without a stop in memory."""
     floor = float32(0.0) if code == RELU else float32(-np.inf)
     bits = 5 if n >= 5 else 4
@@ -246,7 +247,7 @@ def hidden_tile(theta, layers, n_hidden, n, plus_minus, code, tile, points, h, b
 
 
 @njit(nogil=True, cache=True)
-def _forward(theta, layers, n, plus_minus, code, h, bases, live, nearest, logits):
+def float32_logits(theta, layers, n, plus_minus, code, h, bases, live, nearest, logits):
     """Float32 logits of all points, tile by tile."""
     points = min(TILE, len(logits))
     last = len(layers) - 1
@@ -301,7 +302,7 @@ def _settle(theta, layers, n, plus_minus, code, origin, bands, nearest, logits, 
     if code == STEP or not tiles.all_beyond(logits, n_vectors, band):
         for p in range(1 if origin else 0, 1 << n):
             if not abs(logits[p]) > band or (code == STEP and not nearest[p] > step_band):
-                exact = _exact_logit(theta, layers, n, plus_minus, code, p, h64, g64)
+                exact = exact_logit(theta, layers, n, plus_minus, code, p, h64, g64)
                 logits[p] = float32(1.0) if exact > 0.0 else float32(-1.0)
                 settled += 1
     if origin:
@@ -355,10 +356,10 @@ def _sample(
         left = next_stretch(z, state, left, width)
         parameters(z, scales, uniform, n, first_width, theta)
         if shallow:
-            _shallow(theta, tiled, max(n, 4), plus_minus, code, bases, logits)
+            shallow_logits(theta, tiled, max(n, 4), plus_minus, code, bases, logits)
         else:
             nearest[:] = np.inf
-            _forward(theta, tiled, max(n, 4), plus_minus, code, h, bases, live, nearest, logits)
+            float32_logits(theta, tiled, max(n, 4), plus_minus, code, h, bases, live, nearest, logits)
         settled += _settle(theta, layers, n, plus_minus, code, origin, bands, nearest, logits, h64, g64)
         _pack(logits, n, keys, i)
     return settled

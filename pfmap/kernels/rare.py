@@ -31,11 +31,11 @@ from pfmap.kernels.network import (
     STEP,
     TANH,
     TILE,
-    _exact_logit,
-    _forward,
-    _phi,
-    _shallow,
+    activation_at,
+    exact_logit,
+    float32_logits,
     parameters,
+    shallow_logits,
 )
 from pfmap.kernels.normals import SHARERS, buffers, next_stretch, start_run
 
@@ -82,7 +82,7 @@ def _settle(theta, layers, n, plus_minus, code, origin, bands, wanted, nearest, 
     if code == STEP or not tiles.all_beyond(logits, n_vectors, band):
         for p in range(1 if origin else 0, 1 << n):
             if wanted[p] != 0 and (not abs(logits[p]) > band or (code == STEP and not nearest[p] > step_band)):
-                exact = _exact_logit(theta, layers, n, plus_minus, code, p, h64, g64)
+                exact = exact_logit(theta, layers, n, plus_minus, code, p, h64, g64)
                 logits[p] = float32(exact)
                 if exact != 0.0 and logits[p] == 0.0:  # float32 has no number so small
                     logits[p] = _SMALLEST if exact > 0.0 else -_SMALLEST
@@ -150,7 +150,7 @@ def _gradient(theta, layers, n, plus_minus, code, wanted, listed, n_listed, valu
                     row[q] += weight * values[source + k, q]
             for q in range(n_listed):
                 slopes[target + i, q] = _slope(code, row[q])
-                row[q] = _phi(code, row[q])
+                row[q] = activation_at(code, row[q])
         source = target
     fan_in, w, bias = layers[last, 0], layers[last, 2], layers[last, 3]
     total = float32(0.0)
@@ -202,10 +202,10 @@ def _evaluate(z, network, wanted, scratch):
         rounded[j] = z[j]
     parameters(rounded, scales, uniform, n, layers[0, 1], theta)
     if len(layers) == 2 and code in (RELU, LINEAR):
-        _shallow(theta, tiled, max(n, 4), plus_minus, code, bases, logits)
+        shallow_logits(theta, tiled, max(n, 4), plus_minus, code, bases, logits)
     else:
         nearest[:] = np.inf
-        _forward(theta, tiled, max(n, 4), plus_minus, code, h, bases, live, nearest, logits)
+        float32_logits(theta, tiled, max(n, 4), plus_minus, code, h, bases, live, nearest, logits)
     _settle(theta, layers, n, plus_minus, code, origin, bands, wanted, nearest, logits, h64, g64)
     return _level_of(logits, wanted)
 

@@ -103,7 +103,7 @@ def estimate_rare(
         (array([ True, False]), np.float64(-inf))
     """
     task = _check(pfm, tables, seed, where, latents, particles, max_moves, replicates, confidence, keep)
-    workers = len(os.sched_getaffinity(0)) if workers is None else _at_least("workers", workers, 1)
+    workers = len(os.sched_getaffinity(0)) if workers is None else at_least("workers", workers, 1)
     found: dict[int, tuple[Found, NDArray[np.float32]]] = {}
     with (
         RunFolder(out, task.header()) if out is not None else nullcontext() as folder,
@@ -346,22 +346,23 @@ def _check(
     if not len(tables):
         raise InvalidInput("tables holds no function; list at least one")
     if particles is not None:
-        particles = _at_least("particles", particles, 50)
+        particles = at_least("particles", particles, 50)
     return _Task(
         pfm,
         tables,
         check_seed(seed),
-        None if where is None else _check_where(where, tables),
+        None if where is None else check_where(where, tables),
         None if latents is None else _check_latents(latents, len(tables), pfm.n_latents),
         particles,
-        _at_least("max_moves", max_moves, _FIRST_MOVES),
-        _at_least("replicates", replicates, 4),
+        at_least("max_moves", max_moves, _FIRST_MOVES),
+        at_least("replicates", replicates, 4),
         check_confidence(confidence),
-        _at_least("keep", keep, 0),
+        at_least("keep", keep, 0),
     )
 
 
-def _check_where(where: ArrayLike, tables: TruthTables) -> NDArray[np.bool_]:
+def check_where(where: ArrayLike, tables: TruthTables) -> NDArray[np.bool_]:
+    """The points that constrain, bool[size, m], or InvalidInput."""
     array, shape = np.asarray(where), (len(tables), tables.domain.n_points)
     if array.dtype != np.bool_ or array.shape not in (shape, shape[1:]):
         raise InvalidInput(
@@ -381,7 +382,8 @@ def _check_latents(latents: ArrayLike, size: int, d: int) -> NDArray[np.float64]
     return array
 
 
-def _at_least(name: str, value: int, least: int) -> int:
+def at_least(name: str, value: int, least: int) -> int:
+    """The value as an int, or InvalidInput where it is none or too small."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise InvalidInput(f"{name} is {value!r}; it needs an int of at least {least}")
     return int(value)

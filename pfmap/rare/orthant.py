@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from pfmap.errors import IncompatibleTables, InvalidInput
 from pfmap.maps import GaussianProcess, GaussianVector
 from pfmap.prior import check_confidence
-from pfmap.rare.estimate import _at_least, _check_where
+from pfmap.rare.estimate import at_least, check_where
 from pfmap.rare.result import LOG2_E
 from pfmap.streams import check_seed, generator
 from pfmap.tables import TruthTables, require_tables
@@ -134,7 +134,7 @@ def orthant_probability(
     check_seed(seed)
     if isinstance(points, bool) or not isinstance(points, int | np.integer) or points < 2 or points & (points - 1):
         raise InvalidInput(f"points is {points!r}; it needs a power of two from 2 up")
-    _at_least("randomisations", randomisations, 4)
+    at_least("randomisations", randomisations, 4)
     rows = []
     for index, wanted in enumerate(_wanted(tables, mask)):
         C = _correlation(K, wanted, index)
@@ -362,7 +362,7 @@ def _check(
         raise IncompatibleTables(f"the tables live on {tables.domain}, the map on {gp.domain}; they need one domain")
     if not len(tables):
         raise InvalidInput("tables holds no function; list at least one")
-    return gp.kernel(), None if where is None else _check_where(where, tables)
+    return gp.kernel(), None if where is None else check_where(where, tables)
 
 
 def _wanted(tables: TruthTables, where: NDArray[np.bool_] | None) -> Iterator[NDArray[np.int8]]:

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pfmap.counts import FunctionCounts, differing_fields
+from pfmap.counts import FunctionCounts
 from pfmap.errors import InvalidInput, StoreError
+from pfmap.provenance import differing_fields
 from pfmap.store.blocks import Block, check_block, merge_blocks, write_block
 from pfmap.store.files import (
     COUNTS_FILE,
