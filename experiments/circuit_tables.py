@@ -250,7 +250,7 @@ def classes_by_size(
             start -= spent_before
             level = np.union1d(level, more)
             step["by_search"], step["sets_searched"] = len(more), visited
-        elif size > most_searched:
+        elif size > most_searched and len(known) + len(level) < CLASSES[n]:
             reached = orbits(np.concatenate([known, level]), n)
             more = of_two_parts(levels, reached, n, with_xor)
             level = np.union1d(level, more)
@@ -304,12 +304,14 @@ def main(seed, most_searched, most_seconds_walking, write):
     """Build the tables, compare them with the published numbers of classes, and write pfmap's file if asked to.
 
     Without writing, what is not searched is left out. With it, levels are kept in a folder, and a run that was stopped
-    goes on from there.
+    goes on from there; the CPU seconds of a level are those of the run that built it.
     """
+    resumed = []
     of_four_and_or, of_five = {"most_gates": most_searched}, {"most_gates": most_searched}
     if write:
         checkpoints = Path(tempfile.gettempdir()) / f"pfmap_circuit_tables_{seed}_{most_searched}"
         checkpoints.mkdir(exist_ok=True)
+        resumed = sorted(file.stem for file in checkpoints.glob("inputs_*_gates_*.npz"))
         classes, bounds, _ = tabulated.read_tables()
         of_four_and_or = {"checkpoints": checkpoints}
         of_five = {
@@ -330,15 +332,18 @@ def main(seed, most_searched, most_seconds_walking, write):
     numbers = {name: [step for step, _ in of] for name, of in steps.items()}
     seconds = {name: [spent for _, spent in of] for name, of in steps.items()}
     found = {name: list(map(len, of)) for name, of in levels.items()}
-    return draw(found), {"published": PUBLISHED, **numbers}, {"cpu_seconds": seconds}
+    measured = {"cpu_seconds_by_level": seconds, "levels_from_earlier_runs": resumed}
+    return draw(found, most_searched + 1), {"published": PUBLISHED, **numbers}, measured
 
 
-def draw(found):
-    """Classes on each level, found and published."""
+def draw(found, n_exact):
+    """Classes on each level, found and published; after n_exact, those with no smaller circuit found."""
     figure = Figure(figsize=(5.4, 2.7), layout="constrained")
-    for ax, (name, published) in zip(figure.subplots(1, 2), PUBLISHED.items(), strict=True):
+    for ax, (name, published) in zip(figure.subplots(1, 2, sharey=True), PUBLISHED.items(), strict=True):
+        sizes = range(len(found[name]))
         ax.plot(published, "o", markersize=7, markerfacecolor="none", color="#0072B2", label="published")
-        ax.plot(found[name], ".", color="#D55E00", label="found")
+        ax.plot(sizes[: n_exact + 1], found[name][: n_exact + 1], ".", color="#D55E00", label="found, exact")
+        ax.plot(sizes[n_exact + 1 :], found[name][n_exact + 1 :], "x", color="#D55E00", label="found, upper bound")
         ax.set(yscale="log", xlabel="Circuit size C, gates", title=name)
     figure.axes[0].set_ylabel("NPN classes")
     figure.axes[0].legend(frameon=False)

@@ -127,7 +127,7 @@ def test_a_quick_build_stops_where_its_search_does(builder):
     figure, numbers, measured = builder.main(0, most_searched=4, most_seconds_walking=0, write=False)
     assert [step["classes"] for step in numbers["n = 4"]] == builder.PUBLISHED["n = 4"][1:]
     assert [step["classes"] for step in numbers["n = 5"]] == builder.PUBLISHED["n = 5"][1:5]
-    assert len(measured["cpu_seconds"]["n = 5"]) == 4
+    assert len(measured["cpu_seconds_by_level"]["n = 5"]) == 4
     assert len(figure.axes) == 2
 
 
