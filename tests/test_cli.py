@@ -283,7 +283,7 @@ def test_plot_writes_where_it_is_told(run, tmp_path, capsys):
         (["prior", "RUN", "--top", "few"], "int"),
         (["prior", "RUN", "--csv", "missing/p.csv"], "can be written"),
         (["complexity", "RUN", "--measure", "lz"], "lempel_ziv, "),
-        (["complexity", "RUN", "-m", "entropy", "lz"], "lz is no measure; choose all, or some of anf_degree"),
+        (["complexity", "RUN", "-m", "entropy", "lz"], "lz is no measure; choose all, or some of and_or_circuit_size"),
         (["complexity", "RUN", "-m", "entropy", "zstd_length"], "at least 8; use complexity.lempel_ziv"),
         (["complexity", "RUN", "--top", "0"], "at least 1"),
         (["bound", "RUN", "--max-complexity", "0"], "above 0"),

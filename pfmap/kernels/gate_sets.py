@@ -22,6 +22,7 @@ from numba import njit
 
 from pfmap.kernels.bits import popcount
 from pfmap.kernels.canonical import CHANGES, N_CHANGES
+from pfmap.streams import generator
 
 INPUTS = np.array([0xFFFF0000, 0xFF00FF00, 0xF0F0F0F0, 0xCCCCCCCC, 0xAAAAAAAA], np.int64)
 
@@ -37,7 +38,7 @@ _MASKS = np.array(
     np.int64,
 )
 _ORDER = np.array([0] + [1] * 5 + [2] * 10, np.int64)
-_HASH = np.random.default_rng(5).integers(0, 1 << 56, (3, 17))
+_HASH = generator(5, "gate sets").integers(0, 1 << 56, (3, 17))
 
 
 def workspace(n_inputs, *, with_xor):
