@@ -5,9 +5,11 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pfmap import complexity
+from pfmap.complexity.tabulated import read_tables
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -116,6 +118,12 @@ def test_sources_in_the_table_are_the_docstrings(speed):
         shown, said = speed.source(measure), " ".join(measure.__doc__.split("Source:")[1].split())
         assert len(shown) < 50
         assert all(part in said for part in shown.replace(" et al.", "").rsplit(" ", 1)), (shown, said)
+
+
+def test_the_share_of_exact_circuits_is_that_of_the_table():
+    _, bounds, _ = read_tables()
+    exact = np.mean(bounds & 15 == bounds >> 4)
+    assert f"for {100 * exact:.0f} % of the {len(bounds):,} classes of functions of five inputs" in README
 
 
 @pytest.mark.parametrize("path", re.findall(r"\]\((figures/[^)]+)\)", README))
