@@ -500,7 +500,12 @@ def _duckdb(database: str = ":memory:", memory: int | None = None) -> Iterator[A
         config["memory_limit"] = f"{max(memory // 2, _LEAST_MEMORY)}B"
     with duckdb.connect(database, config=config) as connection:
         connection.execute("SET enable_progress_bar = false")  # it would print on standard output
-        yield connection
+        try:
+            yield connection
+        except RuntimeError as error:  # so duckdb reports a Ctrl-C that comes amid a query
+            if "interrupted" in str(error):
+                raise KeyboardInterrupt from None
+            raise
 
 
 @contextmanager
