@@ -89,9 +89,11 @@ def on_dask(job: Job, indices: Iterable[int], scheduler: Scheduler, folder: RunF
                         left[_submit(client, folder, path, index, tries + 1)] = (index, tries + 1)
                         continue
                     yield index
-        except (FutureCancelledError, CommClosedError, TimeoutError, RuntimeError) as error:
-            if client.status == "running" and not isinstance(error, FutureCancelledError):
-                raise  # the map's own
+        except (FutureCancelledError, CommClosedError) as error:
+            raise _gone(scheduler, f"went away ({type(error).__name__})", folder) from error
+        except (OSError, RuntimeError) as error:
+            if client.status == "running" or isinstance(error, StoreError):
+                raise  # a task's own
             raise _gone(scheduler, f"went away ({type(error).__name__})", folder) from error
 
 
