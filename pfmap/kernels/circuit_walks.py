@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from pfmap.kernels.gate_sets import INPUTS, _gate
+from pfmap.kernels.circuits import apply_gate
+from pfmap.kernels.gate_sets import INPUTS
 
 _STEPS = 30  # from one circuit whose neighbours are looked at to the next
 _MOST_FOUND = 100_000
@@ -19,7 +20,7 @@ _MOST_FOUND = 100_000
 def _run(circuit, start, values):
     n_inputs = len(values) - len(circuit)
     for k in range(start, len(circuit)):
-        values[n_inputs + k] = _gate(circuit[k, 2], values[circuit[k, 0]], values[circuit[k, 1]])
+        values[n_inputs + k] = apply_gate(circuit[k, 2], values[circuit[k, 0]], values[circuit[k, 1]])
     return values[-1]
 
 

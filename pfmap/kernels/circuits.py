@@ -82,7 +82,8 @@ def _symmetries():
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _gate(which, f, g):
+def apply_gate(which, f, g):
+    """One of the five gates of two functions, up to their complements: AND, twice AND NOT, OR, XOR."""
     if which == 0:
         return f & g
     if which == 1:
@@ -114,7 +115,7 @@ def _visit_gate_sets(inputs, first, most_gates, best, gates):
     for i in range(n_inputs + 1):
         for j in range(i):
             for which in range(5):
-                g = _gate(which, chosen[i], chosen[j])
+                g = apply_gate(which, chosen[i], chosen[j])
                 _reach(g, 1, chosen, n_inputs, best, gates)
                 if not seen[g]:
                     seen[g] = True
@@ -134,7 +135,7 @@ def _visit_gate_sets(inputs, first, most_gates, best, gates):
         if d + 2 == most_gates:
             for j in range(n_chosen):
                 for which in range(5):
-                    _reach(_gate(which, f, chosen[j]), d + 1, chosen, n_inputs, best, gates)
+                    _reach(apply_gate(which, f, chosen[j]), d + 1, chosen, n_inputs, best, gates)
             continue
         # Candidates passed over stay marked as seen, so that each set of gates comes up once.
         n_left = n_candidates[d] - at[d]
@@ -142,7 +143,7 @@ def _visit_gate_sets(inputs, first, most_gates, best, gates):
         fresh[d + 1], n_candidates[d + 1], at[d + 1] = n_left, n_left, 0
         for j in range(n_chosen):
             for which in range(5):
-                g = _gate(which, f, chosen[j])
+                g = apply_gate(which, f, chosen[j])
                 _reach(g, d + 1, chosen, n_inputs, best, gates)
                 if not seen[g]:
                     seen[g] = True
@@ -187,7 +188,7 @@ def _add_a_gate_on_an_input(inputs, sizes, chains):
         if sizes[f] == MOST_GATES - 1:
             for x in inputs:
                 for which in range(5):
-                    g = _gate(which, f, x)
+                    g = apply_gate(which, f, x)
                     if sizes[g] == _UNKNOWN:
                         sizes[g] = MOST_GATES
                         chains[g] = chains[f]
@@ -215,7 +216,7 @@ def _formulas(inputs, n_kinds):
             for i in range(starts[one], starts[one + 1]):
                 for j in range(starts[other], starts[other + 1]):
                     for which in range(n_kinds):
-                        f = _gate(which, listed[i], listed[j])
+                        f = apply_gate(which, listed[i], listed[j])
                         if sizes[f] > k:
                             sizes[f] = k
                             listed[n_listed] = f
@@ -242,7 +243,7 @@ def _depths(inputs):
         for i in range(n_old, n_shallower):
             for j in range(i):
                 for which in range(5):
-                    f = _gate(which, listed[i], listed[j])
+                    f = apply_gate(which, listed[i], listed[j])
                     if depths[f] > d:
                         depths[f] = d
                         listed[n_listed] = f

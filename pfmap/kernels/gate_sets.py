@@ -22,6 +22,7 @@ from numba import njit
 
 from pfmap.kernels.bits import popcount
 from pfmap.kernels.canonical import CHANGES, N_CHANGES
+from pfmap.kernels.circuits import apply_gate
 from pfmap.streams import generator
 
 INPUTS = np.array([0xFFFF0000, 0xFF00FF00, 0xF0F0F0F0, 0xCCCCCCCC, 0xAAAAAAAA], np.int64)
@@ -59,19 +60,6 @@ def first_sets(*, with_xor):
     """The sets of one gate up to symmetry: int64[size, 1]."""
     x, y = INPUTS[-2:]
     return np.array([[x & y], [x ^ y]] if with_xor else [[x & y]], np.int64)
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _gate(which, f, g):
-    if which == 0:
-        return f & g
-    if which == 1:
-        return f & ~g
-    if which == 2:
-        return ~f & g
-    if which == 3:
-        return f | g
-    return f ^ g
 
 
 @njit(cache=True, nogil=True)
@@ -251,7 +239,7 @@ def _candidates(k, pending, most_pending, work, found, keys, stamps, now):
                 if pending >> e & 1 and e != i and e != j:
                     most = min(most, invariants[e - n_inputs])
             for which in range(n_kinds):
-                g = _gate(which, elements[i], elements[j])
+                g = apply_gate(which, elements[i], elements[j])
                 if g == 0:
                     continue
                 slot = (g * _SPREAD >> 40) & (_SLOTS - 1)
@@ -319,7 +307,7 @@ def _canonical_set(gates, n_inputs, least):
             for i in range(first, 5):
                 for j in range(first, i):
                     for which in range(5):
-                        if gate != _gate(which, INPUTS[j], INPUTS[i]):
+                        if gate != apply_gate(which, INPUTS[j], INPUTS[i]):
                             continue
                         if only_look:
                             has_and |= which != 4
@@ -446,7 +434,7 @@ def _last_two_gates(k, pending, elements, basis, reached):
             if left > 1 or rest & (1 << n_inputs) - 1:
                 continue
             for which in range(n_kinds):
-                g = _gate(which, elements[i], elements[j])
+                g = apply_gate(which, elements[i], elements[j])
                 for h in range(n_inputs, n):
                     if left == 0 or rest >> h & 1:
                         _mark_gates(g, elements[h], n_kinds, reached)
@@ -470,14 +458,14 @@ def _last_three_gates(pending, elements, basis, reached):
             d = 6 - a - b - c
             y, z = elements[four[c]], elements[four[d]]
             for which in range(n_kinds):
-                g = _gate(which, elements[four[a]], elements[four[b]])
+                g = apply_gate(which, elements[four[a]], elements[four[b]])
                 for then in range(n_kinds):
                     if four[d] >= n_inputs:
-                        _mark_gates(_gate(then, g, y), z, n_kinds, reached)
+                        _mark_gates(apply_gate(then, g, y), z, n_kinds, reached)
                     if four[c] >= n_inputs:
-                        _mark_gates(_gate(then, g, z), y, n_kinds, reached)
+                        _mark_gates(apply_gate(then, g, z), y, n_kinds, reached)
                     if a == 3:
-                        _mark_gates(g, _gate(then, y, z), n_kinds, reached)
+                        _mark_gates(g, apply_gate(then, y, z), n_kinds, reached)
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -519,7 +507,7 @@ def joined(gs, hs, n_kinds, reached):
     for g in gs:
         for h in hs:
             for which in range(n_kinds):
-                f = _gate(which, g, h)
+                f = apply_gate(which, g, h)
                 if reached[f >> 4] >> (f >> 1 & 7) & 1 == 0:
                     if n_found == len(found):
                         return found

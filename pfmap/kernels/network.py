@@ -7,6 +7,7 @@ computed again in float64, one point at a time. So the bits are those of the flo
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import float32, float64, njit, uint64
@@ -391,7 +392,25 @@ def sample_networks(
     Returns:
         The number of logits evaluated again in float64.
     """
-    n, code, width, first_width = settings[0], settings[2], len(scales), layers[0, 1]
+    layers, tiled, scratch, exact = workspace(layers, len(scales), settings)
+    float_bands = tuple(np.float32(band) for band in bands)
+    seed_and_first = np.uint64(seed), np.uint64(first)
+    scratches = *scratch, *buffers(len(scales)), *exact
+    return int(_sample(*seed_and_first, stream, layers, tiled, scales, settings, float_bands, keys, *scratches))
+
+
+def workspace(
+    layers: NDArray[np.int64], width: int, settings: tuple[int, int, int, int, int]
+) -> tuple[
+    NDArray[np.int64], NDArray[np.int64], tuple[NDArray[Any], ...], tuple[NDArray[np.float64], NDArray[np.float64]]
+]:
+    """The layers as the kernels read them, and what one network at a time is evaluated in.
+
+    Returns:
+        layers with the place of zeros where a layer has no biases; the same for tiles of four inputs or more;
+        (theta, h, bases, live, logits, nearest) of the float32 pass; and (h64, g64) of the float64 one.
+    """
+    n, code, first_width = settings[0], settings[2], layers[0, 1]
     widest = max(8, n, int(layers[:, 1].max()))
     # Zeros behind the parameters: the biases of layers that have none, and weights beyond the last.
     theta = np.zeros(width + widest + 8 + 4 * first_width, np.float32)
@@ -408,10 +427,5 @@ def sample_networks(
         np.zeros(widest + 1, np.int64),
         logits,
         np.zeros(len(logits) if code == STEP else 0, np.float32),
-        *buffers(width),
-        np.zeros(widest),
-        np.zeros(widest),
     )
-    float_bands = tuple(np.float32(band) for band in bands)
-    seed_and_first = np.uint64(seed), np.uint64(first)
-    return int(_sample(*seed_and_first, stream, layers, tiled, scales, settings, float_bands, keys, *scratch))
+    return layers, tiled, scratch, (np.zeros(widest), np.zeros(widest))

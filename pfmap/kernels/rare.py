@@ -30,12 +30,12 @@ from pfmap.kernels.network import (
     SILU,
     STEP,
     TANH,
-    TILE,
     activation_at,
     exact_logit,
     float32_logits,
     parameters,
     shallow_logits,
+    workspace,
 )
 from pfmap.kernels.normals import SHARERS, buffers, next_stretch, start_run
 
@@ -354,26 +354,7 @@ def walk_networks(
 
 
 def _prepare(plan: NetworkPlan) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    n, code, width, first_width = plan.settings[0], plan.settings[2], len(plan.scales), plan.layers[0, 1]
-    widest = max(8, n, int(plan.layers[:, 1].max()))
-    # Zeros behind the parameters: the biases of layers that have none, and weights beyond the last.
-    theta = np.zeros(width + widest + 8 + 4 * first_width, np.float32)
-    layers = plan.layers.copy()
-    layers[layers[:, 3] < 0, 3] = width
-    tiled = layers.copy()
-    if n < 4:
-        tiled[0, 2] = len(theta) - 4 * first_width
-    logits = np.zeros(max(16, 1 << n), np.float32)
-    scratch = (
-        theta,
-        np.zeros(2 * (widest + 8) * TILE, np.float32),
-        np.zeros(widest, np.float32),
-        np.zeros(widest + 1, np.int64),
-        logits,
-        np.zeros(len(logits) if code == STEP else 0, np.float32),
-        np.zeros(width, np.float32),
-        np.zeros(widest),
-        np.zeros(widest),
-    )
+    layers, tiled, scratch, exact = workspace(plan.layers, len(plan.scales), plan.settings)
     bands = tuple(np.float32(band) for band in plan.bands)
-    return (layers, tiled, plan.scales, plan.settings, bands), scratch
+    rounded = np.zeros(len(plan.scales), np.float32)
+    return (layers, tiled, plan.scales, plan.settings, bands), (*scratch, rounded, *exact)

@@ -35,6 +35,7 @@ from pfmap.kernels.network import (
     is_sparse,
     list_live,
     parameters,
+    workspace,
 )
 from pfmap.kernels.normals import SHARERS, buffers, next_stretch, start_run
 
@@ -110,18 +111,9 @@ class _Scratch(NamedTuple):
 
 
 def _scratch(plan: ClusterPlan) -> _Scratch:
-    n, code = plan.settings[0], plan.settings[2]
-    hidden = plan.layers[: plan.n_hidden]
-    width, first_width, last_width = len(plan.scales), int(hidden[0, 1]), int(hidden[-1, 1])
-    widest = max(8, n, int(plan.layers[:, 1].max()))
-    theta = np.zeros(width + widest + 8 + 4 * first_width, np.float32)
-    layers = plan.layers.copy()
-    layers[layers[:, 3] < 0, 3] = width
-    tiled = layers.copy()
-    if n < 4:
-        tiled[0, 2] = len(theta) - 4 * first_width
-    n_points = max(16, 1 << n)
-    tile_floats = -(-n_points // TILE) * TILE
+    width, last_width = len(plan.scales), int(plan.layers[plan.n_hidden - 1, 1])
+    layers, tiled, (theta, h, bases, live, logits, nearest), exact = workspace(plan.layers, width, plan.settings)
+    tile_floats = -(-len(logits) // TILE) * TILE
     rows_left, rows_right = plan.draws ** (plan.groups // 2), plan.draws ** (plan.groups - plan.groups // 2)
     R = plan.cluster_size
     fan_in = plan.layers[plan.n_hidden :, 0]
@@ -130,10 +122,10 @@ def _scratch(plan: ClusterPlan) -> _Scratch:
         tiled,
         np.cumsum(fan_in) - fan_in,
         theta,
-        np.zeros(2 * (widest + 8) * TILE, np.float32),
-        np.zeros(widest, np.float32),
-        np.zeros(widest + 1, np.int64),
-        np.zeros(n_points if code == STEP else 0, np.float32),
+        h,
+        bases,
+        live,
+        nearest,
         *buffers(width),
         np.zeros(rows_left * tile_floats, np.float32),
         np.zeros(rows_right * tile_floats, np.float32),
@@ -147,8 +139,7 @@ def _scratch(plan: ClusterPlan) -> _Scratch:
         np.zeros(rows_right + 1, np.int64),
         np.zeros((_EXACT_POINTS, last_width)),
         np.zeros(_EXACT_POINTS, np.int64),
-        np.zeros(widest),
-        np.zeros(widest),
+        *exact,
         np.zeros((R, plan.n_words), np.uint64),
         np.zeros(1 << (2 * R - 1).bit_length(), np.int32),
         np.zeros(R, np.int64),
