@@ -372,9 +372,9 @@ def test_a_read_only_folder_is_refused(tmp_path):
 # Full disks
 
 
-@pytest.mark.parametrize("limit", [100, 600, 4_000])
+@pytest.mark.parametrize("limit", [100, 600, 4_000, 20_000])
 def test_a_file_that_may_not_grow_is_an_error_and_resumed(limit, nursery, undisturbed, tmp_path):
-    # Below a run.json, below a block, below the result.
+    # Below a run.json, below a block, below a file to sort in, below the result.
     folder = tmp_path / "run"
     nursery.start(folder, limit)
     said, _ = nursery.ending()

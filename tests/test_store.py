@@ -16,7 +16,7 @@ import numpy as np
 import polars
 import pytest
 
-from pfmap import complexity
+from pfmap import complexity, draw, maps
 from pfmap.counts import FunctionCounts
 from pfmap.errors import CorruptStore, InvalidInput, StoreError
 from pfmap.kernels.merging import reversed_bits, sorted_rows
@@ -601,6 +601,31 @@ def test_damaged_renamed_and_foreign_blocks_are_named(tmp_path):
             read_block(run, 8)
 
 
+def test_a_block_damaged_while_blocks_merge_is_named(tmp_path):
+    """Frames of a block are read as they are needed, long after its checksum was looked at."""
+    with RunFolder(tmp_path, HEADER) as run:
+        run.write_block(0, *some_block(size=20_000))
+        path = tmp_path / "block-000000000"
+        data = path.read_bytes()
+        for damaged in (data[: len(data) // 2], data[:5000] + bytes(len(data) - 5000)):
+            path.write_bytes(data)
+            pieces = run.merged(100_000)
+            next(pieces)
+            path.write_bytes(damaged)
+            with pytest.raises(CorruptStore, match=re.escape(f"{path} changed while it was read; delete that file")):
+                list(pieces)
+
+
+def test_blocks_take_a_third_of_the_bytes_of_their_rows(tmp_path):
+    """Functions of networks share most of their bits with their neighbours, and most came once."""
+    counts = draw(maps.MLP(7, (40, 40)), 20_000, seed=0)
+    with RunFolder(tmp_path, HEADER) as run:
+        run.write_block(0, counts.tables.words(), counts.counts)
+        assert (tmp_path / "block-000000000").stat().st_size < 24 * len(counts) / 2.5
+        (piece,) = run.merged()
+        assert piece[1].sum() == 20_000
+
+
 def test_a_result_of_another_draw_is_named(tmp_path):
     counts = some_counts(Cube(7))
     with RunFolder(tmp_path / "other", {**HEADER, "seed": 1}) as run:
@@ -741,7 +766,7 @@ def test_too_little_memory_for_many_blocks_is_named(tmp_path, rng):
     with RunFolder(tmp_path, HEADER) as run:
         for index in range(50):
             run.write_block(index, *some_block(index))
-        with pytest.raises(InvalidInput, match=r"merging 50 blocks of 16-byte functions needs 38,640 or more"):
+        with pytest.raises(InvalidInput, match=r"merging 50 blocks of 16-byte functions needs 818,640 or more"):
             next(run.merged(1000))
         assert len(run.finished_blocks()) == 50
 

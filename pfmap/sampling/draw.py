@@ -107,7 +107,7 @@ def draw(
 
     Error: each function is that of the float64 logits of its float32 parameters (see sampling/fused.py for float32).
     Cost: some 1.3e5 samples a second and core of 7-40-40-1 ReLU with AVX2; figures/throughput.json has more, and
-    figures/reuse_gain.json what reuse and pooling are worth. On disk, 8 (words + 1) bytes a function and block.
+    figures/reuse_gain.json what reuse and pooling are worth. On disk, some 7 bytes a function of 7 inputs and block.
 
     Example:
         >>> from pfmap import maps

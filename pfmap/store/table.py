@@ -272,8 +272,6 @@ def write_merged(
 
     Whatever their number, memory stays near `memory`: the engine sorts by count beside the file, on disk.
     """
-    import duckdb
-
     told = (domain, n_samples, n_clusters, at_least)
     names = _count_columns(_about(*told, None, provenance, run))
     types = ", ".join(f"{name} {'UBIGINT' if name.startswith('word_') else 'BIGINT'}" for name in names)
@@ -281,31 +279,29 @@ def write_merged(
     with (
         clear_errors(path),
         TemporaryDirectory(dir=path.parent, prefix=".sort-", suffix=".tmp") as scratch,
+        _failed_writes(),
         _duckdb(f"{scratch}/found.duckdb", memory) as connection,
     ):
-        try:
-            connection.execute(f"CREATE TABLE found ({types})")
-            for words, numbers in pieces:
-                k = numbers[:, 0]
-                rare = k < at_least
-                below += Totals.of(k[rare], numbers[rare, -1], n_samples // n_clusters)
-                if not rare.all():
-                    kept = (*words[~rare].T, *numbers[~rare].T)
-                    connection.register("piece", dict(zip(names, map(np.ascontiguousarray, kept), strict=True)))
-                    connection.execute("INSERT INTO found SELECT * FROM piece")
-            connection.execute("CREATE TABLE ranked AS SELECT * FROM found ORDER BY count DESC, rowid")
-            connection.execute("DROP TABLE found")
-            ((size,),) = connection.execute("SELECT count(*) FROM ranked").fetchall()
-            about = _about(*told, below, provenance, run)
+        connection.execute(f"CREATE TABLE found ({types})")
+        for words, numbers in pieces:
+            k = numbers[:, 0]
+            rare = k < at_least
+            below += Totals.of(k[rare], numbers[rare, -1], n_samples // n_clusters)
+            if not rare.all():
+                kept = (*words[~rare].T, *numbers[~rare].T)
+                connection.register("piece", dict(zip(names, map(np.ascontiguousarray, kept), strict=True)))
+                connection.execute("INSERT INTO found SELECT * FROM piece")
+        connection.execute("CREATE TABLE ranked AS SELECT * FROM found ORDER BY count DESC, rowid")
+        connection.execute("DROP TABLE found")
+        ((size,),) = connection.execute("SELECT count(*) FROM ranked").fetchall()
+        about = _about(*told, below, provenance, run)
 
-            def rows(start: int, stop: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-                query = "SELECT * FROM ranked WHERE rowid >= ? AND rowid < ?"
-                return _as_rows(connection.execute(query, [start, stop]).fetchnumpy(), names)
+        def rows(start: int, stop: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+            query = "SELECT * FROM ranked WHERE rowid >= ? AND rowid < ?"
+            return _as_rows(connection.execute(query, [start, stop]).fetchnumpy(), names)
 
-            about["digest"] = _digest(about, rows, size)
-            _copy(connection, path, about, "SELECT * FROM ranked", n_columns=len(names))
-        except duckdb.Error as error:
-            raise _as_oserror(error) from error
+        about["digest"] = _digest(about, rows, size)
+        _copy(connection, path, about, "SELECT * FROM ranked", n_columns=len(names))
 
 
 def read_counts(path: Path, *, run: str | None, at_least: int = 1, at_most: int | None = None) -> FunctionCounts:
@@ -461,14 +457,9 @@ def _write(
     n_columns: int,
     sources: Sequence[str] = (),
 ) -> None:
-    import duckdb
-
-    with _duckdb() as connection:
+    with _failed_writes(), _duckdb() as connection:
         connection.register("given", dict(given))
-        try:
-            _copy(connection, path, about, select, n_columns=n_columns, sources=sources)
-        except duckdb.Error as error:
-            raise _as_oserror(error) from error
+        _copy(connection, path, about, select, n_columns=n_columns, sources=sources)
 
 
 def _copy(
@@ -522,11 +513,17 @@ def _damage_named(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _as_oserror(error: Exception) -> OSError:
-    # duckdb reports a failed write as text; the operating system's own words in it say which failure it was.
-    known = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO)
-    code = next((code for code in known if os.strerror(code) in str(error)), errno.EIO)
-    return OSError(code, os.strerror(code))
+@contextmanager
+def _failed_writes() -> Iterator[None]:
+    """What duckdb could not write as an error of the operating system, whose own words in it say which."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error as error:
+        known = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO)
+        code = next((code for code in known if os.strerror(code) in str(error)), errno.EIO)
+        raise OSError(code, os.strerror(code)) from error
 
 
 # Columns and their digests
