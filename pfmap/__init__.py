@@ -13,6 +13,7 @@ from pfmap.errors import CorruptStore, IncompatibleTables, InvalidInput, PfmapEr
 from pfmap.hypotheses import (
     ComplexityComparison,
     HypothesisTest,
+    added_complexity_test,
     correct_family,
     levin_bound_test,
     levin_line_tests,
@@ -52,6 +53,7 @@ __all__ = [
     "UnseenMass",
     "a_priori_levin_bound",
     "above",
+    "added_complexity_test",
     "canonicalize",
     "complexity",
     "concatenate",

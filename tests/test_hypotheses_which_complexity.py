@@ -167,29 +167,29 @@ class TestLevels:
     def test_four_inputs_by_class_are_those_of_all_functions(self):
         for measure in (complexity.lempel_ziv, complexity.anf_terms, complexity.average_sensitivity):
             values, functions = np.unique(measure(OF_FOUR), return_counts=True)
-            levels = levels_of(measure, Cube(4))
-            np.testing.assert_array_equal(levels.values, values)
+            levels = levels_of([measure], Cube(4))
+            np.testing.assert_array_equal(levels.values[:, 0], values)
             np.testing.assert_allclose(np.exp2(levels.log2_functions), functions)
 
     def test_five_inputs_by_class(self):
         """Numbers of functions by circuit size, exact up to 9 gates: Knuth, section 7.1.2; by weight: binomials."""
-        levels = levels_of(complexity.circuit_size_bound, Cube(5))
+        levels = levels_of([complexity.circuit_size_bound], Cube(5))
         known = [12, 100, 1140, 11570, 109826, 995240, 8430800, 63401728, 383877392, 1519125536]
         np.testing.assert_allclose(np.exp2(levels.log2_functions[:10]), known, rtol=1e-9)
-        by_class = levels_of(complexity.distance_to_constant, Cube(5))
+        by_class = levels_of([complexity.distance_to_constant], Cube(5))
         np.testing.assert_allclose(np.exp2(by_class.log2_functions), _pairs_of_weights(32), rtol=1e-9)
 
     def test_any_domain_by_weight(self):
         for domain in (Cube(6), Points(50)):
-            levels = levels_of(complexity.distance_to_constant, domain)
+            levels = levels_of([complexity.distance_to_constant], domain)
             np.testing.assert_allclose(np.exp2(levels.log2_functions), _pairs_of_weights(domain.n_points), rtol=1e-9)
         with pytest.raises(InvalidInput, match="beyond, use distance_to_constant, entropy, type_code"):
-            levels_of(complexity.lempel_ziv, Cube(5))
+            levels_of([complexity.lempel_ziv], Cube(5))
 
     def test_a_fitted_law_has_the_mean_it_was_given(self):
-        levels = levels_of(complexity.lempel_ziv, Cube(4))
-        for mean in (levels.values[0] + 1e-6, 20.0, levels.moments(0)[0], levels.values[-1] - 1e-6):
-            assert levels.moments(levels.fitted(mean))[0] == pytest.approx(mean, rel=1e-9)
+        levels = levels_of([complexity.lempel_ziv], Cube(4))
+        for mean in (levels.values[0] + 1e-6, [20.0], levels.moments([0])[0], levels.values[-1] - 1e-6):
+            assert levels.moments(levels.fitted(mean))[0] == pytest.approx(mean, rel=1e-8)
 
 
 def _pairs_of_weights(m):

@@ -4,6 +4,7 @@ Comes in: estimates and counts. Goes out: HypothesisTest, which prints as one se
 judged by samples that did not pick the functions, and tests of a family are corrected together (`correct_family`).
 """
 
+from pfmap.hypotheses.added_complexity import added_complexity_test
 from pfmap.hypotheses.levin_bound import levin_bound_test, levin_line_tests, levin_slope_test
 from pfmap.hypotheses.result import HypothesisTest, correct_family
 from pfmap.hypotheses.simplicity_bias import simplicity_bias_test
@@ -12,6 +13,7 @@ from pfmap.hypotheses.which_complexity import ComplexityComparison, which_comple
 __all__ = [
     "ComplexityComparison",
     "HypothesisTest",
+    "added_complexity_test",
     "correct_family",
     "levin_bound_test",
     "levin_line_tests",

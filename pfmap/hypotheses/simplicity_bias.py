@@ -100,8 +100,7 @@ def simplicity_bias_test(
     rows, orbit_size = one_an_orbit(prior.tables, group, rng)
     stratum = _strata(prior.tables[rows], orbit_size, strata_of)
     by_p, by_k = _codes(prior.log2_p[rows], stratum), _codes(K[rows], stratum)
-    ones = np.ones(len(rows))
-    x, y = _scores(by_p, stratum, ones), _scores(by_k, stratum, ones)
+    x, y = _scores(by_p, stratum), _scores(by_k, stratum)
     weight = 1 / (np.bincount(stratum) + 1.0)[stratum]
     telling = (np.bincount(stratum, x**2) > 0) & (np.bincount(stratum, y**2) > 0)
     if not telling.any():
@@ -154,13 +153,10 @@ def _codes(values: NDArray[np.float64], stratum: NDArray[np.int64]) -> NDArray[n
     return np.unique(stratum * (distinct.max() + 1) + distinct, return_inverse=True)[1]
 
 
-def _scores(codes: NDArray[np.int64], stratum: NDArray[np.int64], times: NDArray[np.float64]) -> NDArray[np.float64]:
-    # Mid-ranks within strata, less their mean, of functions that are there so many times.
-    of_code = np.bincount(codes, times)
-    below = np.cumsum(of_code) - of_code
-    size = np.bincount(stratum, times)
-    before = np.cumsum(size) - size
-    return np.asarray(below[codes] + of_code[codes] / 2 - before[stratum] - size[stratum] / 2)
+def _scores(codes: NDArray[np.int64], stratum: NDArray[np.int64]) -> NDArray[np.float64]:
+    # Mid-ranks within strata, less their mean.
+    size = np.bincount(stratum)
+    return np.asarray(_ranks(codes[None])[0] - (np.cumsum(size) - size / 2)[stratum])
 
 
 def _correlation(x: NDArray[np.float64], y: NDArray[np.float64], weight: NDArray[np.float64]) -> float:
@@ -206,11 +202,21 @@ def _interval(
     by_p, by_k, stratum = by_p[order], by_k[order], stratum[order]
     size = np.bincount(stratum)
     first, n = (np.cumsum(size) - size)[stratum], size[stratum]
-    weight = 1 / (n + 1.0)
-    found = np.empty(_RESAMPLES)
-    for i in range(_RESAMPLES):
-        times = np.bincount(first + (rng.random(len(n)) * n).astype(np.int64), minlength=len(n)).astype(np.float64)
-        x, y = _scores(by_p, stratum, times), _scores(by_k, stratum, times)
-        found[i] = _correlation(x, y, weight * times)
-    low, high = np.quantile(found, [(1 - confidence) / 2, (1 + confidence) / 2])
+    weight, middle = 1 / (n + 1.0), first + n / 2
+    found = []
+    for start in range(0, _RESAMPLES, max(1, _CHUNK // len(n))):
+        several = min(max(1, _CHUNK // len(n)), _RESAMPLES - start)
+        drawn = first + (rng.random((several, len(n))) * n).astype(np.int64)
+        x, y = (_ranks(codes[drawn]) - middle for codes in (by_p, by_k))
+        norm = np.sqrt((x * x @ weight) * (y * y @ weight))
+        found.append(np.clip(x * y @ weight / np.where(norm > 0, norm, 1), -1, 1))
+    low, high = np.quantile(np.concatenate(found), [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
+
+
+def _ranks(codes: NDArray[np.int64]) -> NDArray[np.float64]:
+    # Mid-ranks, from 1/2 up, of each row.
+    n_codes = int(codes.max()) + 1
+    flat = codes + n_codes * np.arange(len(codes))[:, None]
+    of_code = np.bincount(flat.ravel(), minlength=n_codes * len(codes)).reshape(-1, n_codes)
+    return np.asarray((np.cumsum(of_code, axis=1) - of_code / 2).ravel()[flat])

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from pfmap.complexity.protocol import ComplexityMeasure
 from pfmap.counts import FunctionCounts
 from pfmap.errors import InvalidInput
+from pfmap.hypotheses.halves import checked_average, halves_of, likeliest
 from pfmap.hypotheses.laws import Levels, class_means, levels_of
 from pfmap.hypotheses.result import HypothesisTest, two_sided_normal
 from pfmap.prior import check_confidence
-from pfmap.symmetry import Symmetry, canonicalize, check_group
+from pfmap.symmetry import Symmetry, canonicalize
+from pfmap.tables import Domain
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -212,39 +214,33 @@ def which_complexity(
         ('entropy', 'circuit_size')
     """
     confidence = check_confidence(confidence)
-    group: frozenset[Symmetry] = check_group(average) if average else frozenset()
+    group = checked_average(average)
     domain, N = counts.tables.domain, counts.n_samples
-    all_levels = [levels_of(measure, domain) for measure in measures]
+    all_levels = [levels_of([measure], domain) for measure in measures]
     names = [measure.name for measure in measures]
     if not names or len(set(names)) < len(names):
         raise InvalidInput(f"measures are {', '.join(names) or 'none'}; list at least one, each once")
-    if counts.orbits is not None and counts.orbits != group:
-        raise InvalidInput(
-            f"these are counts of orbits under {', '.join(sorted(counts.orbits))}; pass the same symmetries as average"
-        )
-    half = counts.split(seed=seed)[0].at(counts.tables)
-    k = np.stack([half, counts.counts - half]).astype(np.float64)
-    score = np.empty((2, len(measures), len(counts)))
+    halves = halves_of(counts, measures, group, seed)
+    judged = np.empty((2, 2, len(measures)))  # a and log2 Z from one half, for the other to judge
     slope, slope_error, p_unrelated = np.empty((3, len(measures)))
+    mean, covariance_of_k = halves.together()
     for i, (measure, levels) in enumerate(zip(measures, all_levels, strict=True)):
-        K = _values(counts, measure, group)
-        for h in (0, 1):
-            a = _fit(levels, K, k[h])
-            score[1 - h, i] = domain.n_points - a * K - levels.log2_z(a)
-        slope[i], (mean, variance) = _fit(levels, K, k.sum(axis=0)), _moments(K, k.sum(axis=0))
-        spread = levels.moments(slope[i])[1]
-        slope_error[i] = math.sqrt(variance / N) / (math.log(2) * spread) if spread else 0.0
-        uniform_mean, uniform_variance = _over_all_functions(levels, measure, counts, group)
-        p_unrelated[i] = two_sided_normal(_ratio(mean - uniform_mean, math.sqrt(uniform_variance / N)))
-    bits = np.einsum("hf,hmf->m", k, score) / N
-    centred = score - np.einsum("hf,hmf->hm", k, score)[:, :, None] / k.sum(axis=1)[:, None, None]
-    covariance = np.einsum("hf,hmf,hlf->ml", k, centred, centred, optimize=True) / N**2
+        judged[0, ::-1, i] = halves.fitted(levels, [i])[:, 0]
+        judged[1, :, i] = [levels.log2_z([a]) for a in judged[0, :, i]]
+        slope[i] = likeliest(levels, mean[[i]], N)[0]
+        spread = levels.moments(slope[[i]])[1][0, 0]
+        slope_error[i] = math.sqrt(covariance_of_k[i, i] / N) / (math.log(2) * spread) if spread else 0.0
+        uniform_mean, uniform_variance = _over_all_functions(levels, measure, domain, group)
+        p_unrelated[i] = two_sided_normal(_ratio(mean[i] - uniform_mean, math.sqrt(uniform_variance / N)))
+    a, log2_z = judged
+    share = halves.sizes / N
+    bits = domain.n_points - share @ (a * halves.means + log2_z)
+    covariance = np.einsum("h,hi,hj,hij->ij", share / N, a, a, halves.covariances)
     error = np.sqrt(np.diag(covariance))
-    total, total_low, total_high = _total(counts, group, k, (1 + confidence) / 2)
     z, z_half = (NormalDist().inv_cdf(1 - (1 - confidence) / d) for d in (2, 4))
-    fraction, fraction_low, fraction_high = _fractions(bits, z_half * error, total, total_low, total_high)
+    total, ends, wider_ends = _total(counts, group, halves.counts, z, z_half)
+    fraction, fraction_low, fraction_high = _fractions(bits, z_half * error, total, *wider_ends)
     order = np.argsort(-bits, kind="stable")
-    _, total_low, total_high = _total(counts, group, k, confidence)
     return ComplexityComparison(
         names=tuple(names[i] for i in order),
         a=slope[order],
@@ -259,42 +255,27 @@ def which_complexity(
         covariance=covariance[np.ix_(order, order)],
         p_unrelated=p_unrelated[order],
         total_bits=total,
-        total_low=total_low,
-        total_high=total_high,
+        total_low=ends[0],
+        total_high=ends[1],
         confidence=confidence,
         n_samples=N,
     )
 
 
-def _values(counts: FunctionCounts, measure: ComplexityMeasure, group: frozenset[Symmetry]) -> NDArray[np.float64]:
-    # K of the functions that came, or its mean over their orbits.
-    means = class_means(measure, counts.tables.domain, group)
-    if means is None:
-        return measure(counts.tables)
-    return np.asarray(means[counts.tables.words()[:, 0].astype(np.int64)])
-
-
-def _moments(K: NDArray[np.float64], k: NDArray[np.float64]) -> tuple[float, float]:
-    mean = float(np.average(K, weights=k))
-    return mean, float(np.average((K - mean) ** 2, weights=k))
-
-
 def _over_all_functions(
-    levels: Levels, measure: ComplexityMeasure, counts: FunctionCounts, group: frozenset[Symmetry]
+    levels: Levels, measure: ComplexityMeasure, domain: Domain, group: frozenset[Symmetry]
 ) -> tuple[float, float]:
-    means = class_means(measure, counts.tables.domain, group)
-    return levels.moments(0.0) if means is None else (float(means.mean()), float(means.var()))
-
-
-def _fit(levels: Levels, K: NDArray[np.float64], k: NDArray[np.float64]) -> float:
-    N = k.sum()
-    return levels.fitted(float((k @ K + levels.moments(0.0)[0]) / (N + 1)))
+    means = class_means(measure, domain, group)
+    if means is not None:
+        return float(means.mean()), float(means.var())
+    mean, covariance = levels.moments([0.0])
+    return float(mean[0]), float(covariance[0, 0])
 
 
 def _total(
-    counts: FunctionCounts, group: frozenset[Symmetry], k: NDArray[np.float64], confidence: float
-) -> tuple[float, float, float]:
-    # KL(P || uniform) and its interval, P averaged over orbits.
+    counts: FunctionCounts, group: frozenset[Symmetry], k: NDArray[np.float64], *reaches: float
+) -> tuple[float, tuple[float, float], tuple[float, float]]:
+    # KL(P || uniform), P averaged over orbits, and its intervals that reach so many standard errors.
     from scipy.special import digamma
 
     m, log2_size = counts.tables.domain.n_points, np.zeros(len(counts))
@@ -315,9 +296,8 @@ def _total(
     sign = np.where(both % 2 == 1, -1.0, 1.0)
     G = digamma(both) + sign * (digamma((both + 1) / 2) - digamma(both / 2)) / 2
     point = m - (math.log(N) - float(both @ G) / N) / math.log(2) - float(both @ log2_size) / N
-    z = NormalDist().inv_cdf(0.5 + confidence / 2)
-    low, high = max(0.0, below - z * below_error), max(0.0, above + z * above_error)
-    return min(max(point, below, 0.0), max(above, 0.0)), low, high
+    narrow, wide = ((max(0.0, below - z * below_error), max(0.0, above + z * above_error)) for z in reaches)
+    return min(max(point, below, 0.0), max(above, 0.0)), narrow, wide
 
 
 def _log2_smoothed(k: NDArray[np.float64], log2_uniform: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -329,8 +309,9 @@ def _log2_smoothed(k: NDArray[np.float64], log2_uniform: NDArray[np.float64]) ->
 
 
 def _mean_and_error(values: NDArray[np.float64], k: NDArray[np.float64]) -> tuple[float, float]:
-    mean, variance = _moments(values, k)
-    return mean, math.sqrt(variance / k.sum())
+    n = k.sum()
+    mean = float(k @ values / n)
+    return mean, math.sqrt(float(k @ (values - mean) ** 2) / n**2)
 
 
 def _fractions(
