@@ -180,7 +180,7 @@ def counting(net, seed, n, sampling_rate):
     table = CountTable(2)
     table.add(keys)
     _, counts = table.items()
-    presized = best_rate(lambda: CountTable(2, 1 << (2 * len(table)).bit_length()).add(keys), n, 5)
+    presized = best_rate(lambda: CountTable(2, expected=len(table)).add(keys), n, 5)
     growing = best_rate(lambda: CountTable(2).add(keys), n, 5)
     return {
         "keys": n,

@@ -18,7 +18,8 @@ AHEAD = 32
 """Keys whose slots are asked for before the first of them is read."""
 
 _MAX_LOAD = 0.6
-_QUICK_GROWTH = 1 << 19
+_SMALLEST, _QUICK_GROWTH = 1 << 12, 1 << 19
+_LINE = 64
 
 
 @intrinsic
@@ -125,13 +126,21 @@ def _collect(slots, keys, values):
             row += 1
 
 
+def _free_slots(capacity: int, stride: int) -> NDArray[np.int64]:
+    """Zeros int64[capacity, stride] from the start of a line of memory: a slot of half a line lies within one."""
+    held = np.zeros(capacity * stride + _LINE // 8, np.int64)
+    start = -held.ctypes.data % _LINE // 8
+    return held[start : start + capacity * stride].reshape(capacity, stride)
+
+
 class _Sums:
     """A growing table from keys, uint64[n_words], to sums of n_values positive numbers."""
 
-    def __init__(self, n_words: int, n_values: int, capacity: int) -> None:
+    def __init__(self, n_words: int, n_values: int, expected: int) -> None:
         self._n_words = n_words
         self._size = 0
-        self._slots = np.zeros((capacity, n_words + n_values), np.int64)
+        needed = int((expected + AHEAD) / _MAX_LOAD)
+        self._slots = _free_slots(max(_SMALLEST, 1 << needed.bit_length()), n_words + n_values)
 
     def __len__(self) -> int:
         return self._size
@@ -145,7 +154,7 @@ class _Sums:
             if start < len(keys):
                 held = self._slots
                 factor = 4 if len(held) < _QUICK_GROWTH else 2
-                self._slots = np.zeros((factor * len(held), held.shape[1]), np.int64)
+                self._slots = _free_slots(factor * len(held), held.shape[1])
                 _move(held, self._slots, self._n_words)
 
     def _items(self) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
@@ -159,14 +168,14 @@ _ONES = np.empty(0, np.int64)
 
 
 class CountTable(_Sums):
-    """A growing table from keys, uint64[n_words], to counts.
+    """A growing table from keys, uint64[n_words], to counts; no growth up to `expected` keys.
 
     Error: exact; keys are compared whole. Cost: some 20 ns a key, 8 (n_words + 1) bytes for each of 1.7 to 4 slots a
         key.
     """
 
-    def __init__(self, n_words: int, capacity: int = 1 << 12) -> None:
-        super().__init__(n_words, 1, capacity)
+    def __init__(self, n_words: int, *, expected: int = 0) -> None:
+        super().__init__(n_words, 1, expected)
 
     def add(self, keys: NDArray[np.uint64], counts: NDArray[np.int64] = _ONES) -> None:
         """Count each row of keys uint64[k, n_words] once, or counts int64[k] times."""
@@ -181,11 +190,11 @@ class CountTable(_Sums):
 class ClusterCountTable(_Sums):
     """A growing table from keys, uint64[n_words], to counts and sums of squares of the counts within clusters.
 
-    Error: exact; keys are compared whole. Cost: as CountTable, 8 bytes more a slot.
+    No growth up to `expected` keys. Error: exact; keys are compared whole. Cost: as CountTable, 8 bytes more a slot.
     """
 
-    def __init__(self, n_words: int, capacity: int = 1 << 12) -> None:
-        super().__init__(n_words, 2, capacity)
+    def __init__(self, n_words: int, *, expected: int = 0) -> None:
+        super().__init__(n_words, 2, expected)
 
     def add(self, keys: NDArray[np.uint64], counts: NDArray[np.int64], squares: NDArray[np.int64]) -> None:
         """Add counts and squares int64[k] to those of each row of keys uint64[k, n_words]."""

@@ -149,12 +149,14 @@ class ReuseSampler:
 
     def __init__(self, net: MLP, reuse: Reuse) -> None:
         self._plan = cluster_plan(net, reuse)
+        self._found = 0  # by the last call: the next, as a rule of the same size, need not grow its table
 
     def __call__(self, seed: int, first: int, count: int) -> Counted:
         """Functions of clusters first … first + count - 1, in no particular order."""
-        table = ClusterCountTable(self._plan.n_words)
+        table = ClusterCountTable(self._plan.n_words, expected=self._found)
         for keys, counts, _ in functions_by_cluster(self._plan, seed, first, count, CLUSTERS):
             table.add(keys, counts, counts * counts)
+        self._found = len(table)
         return table.items()
 
 
@@ -168,14 +170,16 @@ class ReuseOrbitSampler:
         self._plan = cluster_plan(net, reuse)
         canonicalize(TruthTables.from_ints([], net.n_inputs), group=group)  # refuses n > 7 and unknown symmetries
         self._symmetries = _as_flags(group)
+        self._found = 0  # as in ReuseSampler
 
     def __call__(self, seed: int, first: int, count: int) -> Counted:
         """Orbits of clusters first … first + count - 1, in no particular order."""
-        table = ClusterCountTable(self._plan.n_words)
+        table = ClusterCountTable(self._plan.n_words, expected=self._found)
         n = self._plan.settings[0]
         for batch in functions_by_cluster(self._plan, seed, first, count, CLUSTERS):
             keys, counts = orbits_by_cluster(*batch, n, self._symmetries)
             table.add(keys, counts, counts * counts)
+        self._found = len(table)
         return table.items()
 
 
