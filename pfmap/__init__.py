@@ -6,7 +6,7 @@ A parameter-function map turns standard normals z into a truth table. `draw` sam
 for) draws them.
 """
 
-from pfmap import complexity, maps
+from pfmap import complexity, families, maps
 from pfmap.bounds import Exceedance, LevinBound, a_priori_levin_bound, above, fit_levin_bound
 from pfmap.counts import FunctionCounts, Totals
 from pfmap.errors import CorruptStore, IncompatibleTables, InvalidInput, PfmapError, StoreError, TooFewSamples
@@ -62,6 +62,7 @@ __all__ = [
     "estimate_prior",
     "estimate_rare",
     "estimate_unseen",
+    "families",
     "fit_levin_bound",
     "invariance_test",
     "levin_bound_test",
