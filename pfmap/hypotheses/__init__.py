@@ -5,19 +5,35 @@ judged by samples that did not pick the functions, and tests of a family are cor
 """
 
 from pfmap.hypotheses.added_complexity import added_complexity_test
+from pfmap.hypotheses.divergences import Divergences, estimate_divergences
+from pfmap.hypotheses.entropy import estimate_entropy
+from pfmap.hypotheses.estimates import Estimate
 from pfmap.hypotheses.levin_bound import levin_bound_test, levin_line_tests, levin_slope_test
 from pfmap.hypotheses.result import HypothesisTest, correct_family
 from pfmap.hypotheses.simplicity_bias import simplicity_bias_test
+from pfmap.hypotheses.sweep import PriorSummary, Sweep, summarize_prior, sweep
+from pfmap.hypotheses.two_maps import correlation_at_fixed_complexity_test, paired_priors, same_prior_test
 from pfmap.hypotheses.which_complexity import ComplexityComparison, which_complexity
 
 __all__ = [
     "ComplexityComparison",
+    "Divergences",
+    "Estimate",
     "HypothesisTest",
+    "PriorSummary",
+    "Sweep",
     "added_complexity_test",
     "correct_family",
+    "correlation_at_fixed_complexity_test",
+    "estimate_divergences",
+    "estimate_entropy",
     "levin_bound_test",
     "levin_line_tests",
     "levin_slope_test",
+    "paired_priors",
+    "same_prior_test",
     "simplicity_bias_test",
+    "summarize_prior",
+    "sweep",
     "which_complexity",
 ]

@@ -5,7 +5,18 @@ order of `prior.tables`; take that order from one half of the sample and the pro
 """
 
 from pfmap.plots.circuits import circuit
+from pfmap.plots.comparisons import prior_against_prior, sweep
 from pfmap.plots.priors import MANY, prior_against_complexity, rank
 from pfmap.plots.style import WIDTH, column_axes, save
 
-__all__ = ["MANY", "WIDTH", "circuit", "column_axes", "prior_against_complexity", "rank", "save"]
+__all__ = [
+    "MANY",
+    "WIDTH",
+    "circuit",
+    "column_axes",
+    "prior_against_complexity",
+    "prior_against_prior",
+    "rank",
+    "save",
+    "sweep",
+]
