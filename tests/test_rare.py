@@ -16,18 +16,19 @@ from scipy import stats
 from pfmap import Cube, Points, TruthTables, estimate_rare, maps
 from pfmap.cli import main
 from pfmap.errors import CorruptStore, IncompatibleTables, InvalidInput, StoreError
+from pfmap.kernels import linear_walks
 from pfmap.kernels import rare as kernel
 from pfmap.kernels.normals import normals
 from pfmap.rare.found import Found
 from pfmap.rare.splitting import Schedule, fly_pilot, multiply, run_frozen
-from pfmap.rare.walkers import FITS, NetworkWalker, TorchWalker, start, walker
+from pfmap.rare.walkers import FITS, LinearWalker, NetworkWalker, TorchWalker, start, walker
 from pfmap.sampling.fused import FusedSampler
 from pfmap.streams import LATENTS
 from tests.statistics import LEVEL, assert_binomial, assert_coverage, assert_mean
 
 
 def identity(d):
-    return maps.LatentFunction("identity", Points(d), d, lambda z: z)
+    return maps.GaussianProcess.from_kernel(np.eye(d), Points(d))
 
 
 def negative(d):
@@ -63,6 +64,48 @@ def test_both_walkers_know_the_level(net, rng):
     expected = by_hand(net.logits(torch.from_numpy(z)).numpy(), wanted)
     np.testing.assert_allclose(NetworkWalker(net, wanted).levels(z), expected, atol=2e-6)
     np.testing.assert_allclose(TorchWalker(net, wanted).levels(z), expected, atol=1e-12)
+
+
+GAUSSIANS = [
+    maps.GaussianProcess(3, 1),
+    maps.GaussianProcess(2, 2, "erf", sigma_b=0.0),
+    maps.GaussianProcess.from_kernel(np.diag([1.0, 0.0, 2.0]), Points(3)),
+]
+
+
+@pytest.mark.parametrize("gp", GAUSSIANS, ids=str)
+def test_the_linear_walker_knows_the_level_and_keeps_it_on_its_way(gp, rng, seed):
+    wanted = rng.choice([-1, 1], gp.n_latents).astype(np.int8)
+    wanted[0] = 0
+    z = rng.standard_normal((51, gp.n_latents))
+    ours = walker(gp, wanted)
+    assert isinstance(ours, LinearWalker)
+    levels = ours.levels(z)
+    np.testing.assert_allclose(levels, by_hand(gp.logits(torch.from_numpy(z)).numpy(), wanted), atol=1e-12)
+    np.testing.assert_allclose(levels, TorchWalker(gp, wanted).levels(z), atol=1e-6)
+    before = z.copy()
+    threshold = float(np.median(levels)) - 1e-9
+    moved, evaluated = ours.walk(z, levels, threshold=threshold, step=0.3, n_stretches=7, seed=seed, first=5)
+    assert 0 < moved < evaluated
+    np.testing.assert_allclose(ours.levels(z), levels, atol=1e-12)
+    inside = np.flatnonzero(levels > threshold)
+    assert len(inside) > 25
+    assert (z[inside] != before[inside]).any(axis=1).sum() > 20
+
+
+def test_the_linear_kernel_reflects_about_the_gradient(rng):
+    """Nine wrong points of twelve: two passes of four rows and one of one."""
+    A = rng.standard_normal((12, 5))
+    rows = np.concatenate([A, A @ A.T], axis=1)
+    z, v = rng.standard_normal((2, 5))
+    x = np.concatenate([z, np.where(np.arange(12) < 9, -1.0, 1.0)])
+    y = np.concatenate([v, A @ v])
+    assert linear_walks._reflect(x, y, rows, np.zeros(12), 5, np.zeros(12, np.int64), np.zeros(17))
+    g = A[:9].sum(axis=0)
+    turned = v - 2 * (v @ g) / (g @ g) * g
+    np.testing.assert_allclose(y, np.concatenate([turned, A @ turned]), atol=1e-12)
+    with pytest.raises(AssertionError):  # a row of nine left out
+        np.testing.assert_allclose(y[:5], v - 2 * (v @ (g - A[8])) / ((g - A[8]) @ (g - A[8])) * (g - A[8]), atol=1e-3)
 
 
 @pytest.mark.parametrize("net", NETS, ids=str)
@@ -105,17 +148,21 @@ def test_the_kernel_reflects_about_the_gradient(activation, rng):
     np.testing.assert_allclose(turned, v - 2 * (v @ g) / (g @ g) * g, atol=1e-4)
 
 
-@pytest.mark.parametrize(
-    "make", [lambda: (maps.Perceptron(3), TorchWalker), lambda: (maps.Perceptron(3), NetworkWalker)]
-)
-def test_walks_keep_the_law(make, seed):
+WALKS = {
+    "torch": (maps.Perceptron(3), TorchWalker),
+    "network": (maps.Perceptron(3), NetworkWalker),
+    "linear": (maps.GaussianProcess.from_kernel(np.eye(3), Points(3)), LinearWalker),
+}
+
+
+@pytest.mark.parametrize("kind", WALKS)
+def test_walks_keep_the_law(kind, seed):
     """Law: exact samples of w | all negative stay so: |w_i| half-normal, mean sqrt(2 / pi), after 40 moves.
 
     3,000 particles. A walk that forgets to turn v back, or to compare with the threshold, is caught below.
     """
-    net, kind = make()
-    wanted = negative(8)
-    moves = kind(net, wanted)
+    net, make = WALKS[kind]
+    moves = make(net, negative(net.domain.n_points))
     z = -np.abs(start(3000, 3, seed))
     levels = moves.levels(z)
     before = z.copy()
@@ -164,7 +211,7 @@ SCHEDULE = Schedule(np.array([-0.5, -0.3, -0.15]), np.array([0.9, 0.8, 0.7]), 4,
 
 def frozen_runs(seed, runs, particles, moves, pinned=None):
     """P of many frozen runs at P = 2^-6, few particles each; pinned ones start from exact samples."""
-    moves_of = TorchWalker(identity(6), negative(6))
+    moves_of = walker(identity(6), negative(6))
     exact = -np.abs(normals(seed, 0, runs, 6, 5).astype(np.float64)) if pinned else [None] * runs
     seeds = np.random.SeedSequence(seed).generate_state(runs, np.uint64).tolist()
     return np.array(
@@ -242,6 +289,14 @@ def test_samples_compute_the_function(two_functions):
         assert set(TruthTables.from_bits((logits > 0).numpy()).strings()) == {tables.strings()[i]}
 
 
+def test_samples_of_a_gaussian_process_compute_the_function_too(seed):
+    gp, tables = maps.GaussianProcess(3, 1), TruthTables.from_strings(["01101001"])
+    z = estimate_rare(gp, tables, seed=seed, keep=200).samples[0]
+    bits = (gp.logits(torch.from_numpy(z)) > 0).numpy()
+    assert set(TruthTables.from_bits(bits).strings()) == set(tables.strings())
+    assert len(np.unique(z, axis=0)) > 100
+
+
 def test_results_depend_on_function_and_seed_alone(two_functions):
     net, tables, estimate = two_functions
     turned = estimate_rare(net, tables[[1, 0]], seed=3, workers=2, keep=20)
@@ -254,7 +309,8 @@ def test_a_partial_table_has_the_mass_of_all_that_agree(seed):
     """Law: 12 of 20 signs constrained have P = 2^-12; a constraint on all points would give 2^-20."""
     where = np.arange(20) < 12
     tables = TruthTables.from_bits(np.ones((1, 20), np.uint8), Points(20))
-    estimate = estimate_rare(identity(20), tables, where=where, seed=seed, confidence=1 - 1e-6, keep=64)
+    pfm = maps.LatentFunction("identity", Points(20), 20, lambda z: z)
+    estimate = estimate_rare(pfm, tables, where=where, seed=seed, confidence=1 - 1e-6, keep=64)
     assert estimate.log2_low[0] <= -12 <= estimate.log2_high[0]
     assert (estimate.samples[0][:, where] > 0).all()
     assert (estimate.samples[0][:, ~where] < 0).any()
@@ -325,6 +381,14 @@ STEADY = [-30.0, -30.1, -29.9, -30.2]
 def test_every_check_speaks_up(runs, words):
     assert any(words in complaint for complaint in runs.complaints())
     assert not found(STEADY, STEADY).complaints()
+
+
+def test_the_relative_error_is_that_of_the_mean():
+    p = np.array([1.0, 2.0, 0.0, 5.0])
+    with np.errstate(divide="ignore"):
+        log_p = np.log(p) - 700
+    assert found(log_p, STEADY).relative_error == pytest.approx(p.std(ddof=1) / 2 / 2.0)
+    assert math.isnan(found([-math.inf] * 4, STEADY).relative_error)
 
 
 def test_the_interval_covers_log_normal_means(rng):

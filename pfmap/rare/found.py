@@ -91,6 +91,14 @@ class Found:
         (a, se_a), (b, se_b) = (self._lognormal(x) for x in (self.log_p, self.log_p_half))
         return (a - b) / math.hypot(se_a, se_b)
 
+    @property
+    def relative_error(self) -> float:
+        """The standard error of the mean of P over replicates, over that mean."""
+        if not self.arrived:
+            return math.nan
+        p = np.exp(np.array(self.log_p) - max(self.log_p))
+        return float(np.std(p, ddof=1) / math.sqrt(len(p)) / p.mean())
+
     def interval(self, confidence: float) -> tuple[float, float]:
         """Cox's interval for ln of a log-normal mean, by Student's t.
 

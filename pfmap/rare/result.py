@@ -32,6 +32,8 @@ class RareEstimate:
             probability (1 + confidence) / 2.
         log2_ceiling: float64[size], upper bounds that need no mixing, at the same level: from runs pinned to `latents`,
             from plain draws where splitting did not do, and otherwise 0.
+        relative_error: float64[size], standard error of P over P, from the replicates; for sums over functions, as P
+            itself is unbiased whether or not walks mix. NaN where no replicate reached the function.
         converged: bool[size], whether the walks passed every check.
         verdicts: one sentence a function: what the estimate rests on, or what speaks against it.
         ancestors: float64[size], how many first particles have descendants among those that fit.
@@ -51,6 +53,7 @@ class RareEstimate:
     confidence: float
     log2_floor: NDArray[np.float64]
     log2_ceiling: NDArray[np.float64]
+    relative_error: NDArray[np.float64]
     converged: NDArray[np.bool_]
     verdicts: tuple[str, ...]
     ancestors: NDArray[np.float64]
@@ -97,6 +100,7 @@ def conclude(
         confidence=confidence,
         log2_floor=rows[:, 3],
         log2_ceiling=rows[:, 4],
+        relative_error=np.array([one.relative_error for one in found]),
         converged=np.array([not c for c in complaints], np.bool_),
         verdicts=tuple(_verdict(one, c, row) for one, c, row in zip(found, complaints, rows, strict=True)),
         ancestors=np.array([one.ancestors for one in found]),

@@ -1,4 +1,4 @@
-"""Walkers: what moves particles z inside {z : level(z) > threshold}, on the networks' kernel or on any map's logits.
+"""Walkers: what moves particles z inside {z : level(z) > threshold}, on a kernel or on any map's logits.
 
     level(z) = -mean over constrained points x of [f_z(x) wrong] (|logit(x)| / rms(logit), or 1 where logit(x) = 0)
 
@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pfmap.errors import InvalidInput
+from pfmap.kernels.linear_walks import linear_levels, walk_linear
 from pfmap.kernels.normals import normals
 from pfmap.kernels.rare import NetworkPlan, network_levels, walk_networks
-from pfmap.maps import MLP, ParameterFunctionMap
+from pfmap.maps import MLP, GaussianProcess, GaussianVector, ParameterFunctionMap
 from pfmap.sampling.fused import kernel_settings, rounding_bands
 
 WALKS = 2
@@ -71,7 +72,11 @@ def start(n_particles: int, n_latents: int, seed: int) -> NDArray[np.float64]:
 
 def walker(pfm: ParameterFunctionMap, wanted: NDArray[np.int8]) -> Walker:
     """The fastest walker there is for a map; wanted[x] is 1, -1 or 0 for a one, a zero or anything."""
-    return NetworkWalker(pfm, wanted) if isinstance(pfm, MLP) else TorchWalker(pfm, wanted)
+    if isinstance(pfm, MLP):
+        return NetworkWalker(pfm, wanted)
+    if isinstance(pfm, GaussianProcess | GaussianVector):
+        return LinearWalker(pfm, wanted)
+    return TorchWalker(pfm, wanted)
 
 
 class NetworkWalker:
@@ -108,6 +113,50 @@ class NetworkWalker:
         return walk_networks(
             self._plan,
             self._wanted,
+            z,
+            levels,
+            threshold=threshold,
+            step=step,
+            n_stretches=n_stretches,
+            stretch=STRETCH,
+            seed=seed,
+            first=first,
+            stream=WALKS,
+        )
+
+
+class LinearWalker:
+    """Walks of a map whose logits are linear in z, in float64."""
+
+    def __init__(self, pfm: GaussianProcess | GaussianVector, wanted: NDArray[np.int8]) -> None:
+        import torch
+
+        where = np.flatnonzero(wanted)
+        root = pfm.logits(torch.eye(pfm.n_latents, dtype=torch.float64)).numpy()
+        A = (root[:, where] * wanted[where]).T
+        self._rows = np.ascontiguousarray(np.concatenate([A, A @ A.T], axis=1))
+        self._ones = (wanted[where] > 0).astype(np.float64)
+        self.n_latents = pfm.n_latents
+
+    def levels(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
+        """float64[N]."""
+        return linear_levels(self._rows, self._ones, z)
+
+    def walk(
+        self,
+        z: NDArray[np.float64],
+        levels: NDArray[np.float64],
+        *,
+        threshold: float,
+        step: float,
+        n_stretches: int,
+        seed: int,
+        first: int,
+    ) -> tuple[int, int]:
+        """See Walker."""
+        return walk_linear(
+            self._rows,
+            self._ones,
             z,
             levels,
             threshold=threshold,
