@@ -8,7 +8,6 @@ import numpy as np
 from harness import run
 from matplotlib.figure import Figure
 
-import pfmap
 from pfmap import TruthTables, maps
 from pfmap.kernels.counting import CountTable
 from pfmap.kernels.reuse import find_members, index_members
@@ -34,7 +33,7 @@ GROUP = ("input_permutations", "complement")
 DECADES = [f"1e-{k}" for k in range(1, 8)]
 
 
-def main(seed, rounds, n_pilot, n_functions, n_timed, n_reference):
+def main(seed, rounds, n_pilot, n_functions, n_timed):
     """Design effects from the squares of a run of its own; rates interleaved in rounds and taken at their best."""
     numbers, measured = {"targets": TARGETS, "networks": {}}, {}
     for name, net in NETS.items():
@@ -63,9 +62,6 @@ def main(seed, rounds, n_pilot, n_functions, n_timed, n_reference):
         }
         measured[name] = {"functions_a_cpu_second": rates, "gains": gains}
         print(name, json.dumps(measured[name], indent=1), flush=True)
-    first = next(iter(NETS.values()))
-    numbers["agreement"] = agreement(first, seed, n_functions, n_reference)
-    print("agreement", json.dumps(numbers["agreement"]), flush=True)
     return picture(numbers, measured), numbers, measured
 
 
@@ -157,46 +153,6 @@ def rate(call):
     return done / (time.process_time() - start)
 
 
-def agreement(net, seed, n_functions, n_reference):
-    """Scores of each way against independent networks, over orbits that came 100 times in these."""
-    reference = pfmap.draw(net, n_reference, seed=seed + 2, progress=False)
-    canonical = canonicalize(reference.tables, group=GROUP)
-    table = CountTable(2)
-    table.add(canonical.representatives.words(), reference.counts)
-    words, counts = table.items()
-    often = counts >= 100
-    words, q = words[often], counts[often] / n_reference
-    cut = choose_reuse(net)
-    n_clusters = n_functions // cut.cluster_size
-    N = n_clusters * cut.cluster_size
-    orbits = TruthTables.from_words(words, net.domain)
-    few = orbits[np.argsort(-q)[:500]]
-    scores = {}
-    for way, sampler in {
-        "reuse, pooled": ReuseOrbitSampler(net, cut, GROUP),
-        "fixed set, pooled": FixedSetSampler(net, cut, few, GROUP),
-    }.items():
-        found, k, squares = sampler(seed + 3, 0, n_clusters)
-        known = {key: (a, b) for key, a, b in zip(map(bytes, found), k, squares, strict=True)}
-        listed = words if way == "reuse, pooled" else few.words()
-        of = dict(zip(map(bytes, words), q, strict=True))
-        z = []
-        for key in map(bytes, listed):
-            a, b = known.get(key, (0, 0))
-            p = a / N
-            # As clusters show it, and no less than of independent samples.
-            variance = max(b / N / cut.cluster_size - p * p, p / cut.cluster_size) / n_clusters
-            z.append((p - of[key]) / math.sqrt(variance + of[key] * (1 - of[key]) / n_reference))
-        z = np.array(z)
-        scores[way] = {
-            "orbits": len(z),
-            "rms": float(np.sqrt(np.mean(z**2))),
-            "mean": float(z.mean()),
-            "largest": float(np.abs(z).max()),
-        }
-    return scores
-
-
 def picture(numbers, measured):
     """Effective samples a CPU second by decade, one panel a network."""
     figure = Figure(figsize=(6.8, 3.0), layout="constrained")
@@ -219,10 +175,9 @@ if __name__ == "__main__":
     run(
         main,
         quick={
-            "rounds": 1, "n_pilot": 2_000_000, "n_functions": 2_000_000, "n_timed": 400_000, "n_reference": 100_000,
+            "rounds": 1, "n_pilot": 2_000_000, "n_functions": 2_000_000, "n_timed": 400_000,
         },
         full={
             "rounds": 3, "n_pilot": 50_000_000, "n_functions": 20_000_000, "n_timed": 2_000_000,
-            "n_reference": 20_000_000,
         },
     )  # fmt: skip
