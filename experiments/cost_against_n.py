@@ -1,12 +1,13 @@
 """Time, memory and disk of drawing 7-40-40-1 ReLU networks, against the number of samples."""
 
 import json
+import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from harness import run
@@ -17,29 +18,39 @@ import pfmap
 from pfmap.store import load_counts
 
 LIMIT = "2GB"
+COST = "cost.json"
 WAYS = {"independent": {}, "reuse": {"reuse": "auto"}, "reuse, orbits": {"reuse": "auto", "pool": "orbits"}}
 
 
-def main(seed, samples):
-    """One process a draw, all cores, functions that came at least twice listed, within 2 GB."""
+def main(seed, samples, folder):
+    """One process a draw, all cores, functions that came at least twice listed, within 2 GB.
+
+    With a folder, draws that are finished there are not repeated: the largest take hours.
+    """
     numbers, measured = {}, {}
-    for way, sizes in samples.items():
-        for n in sizes:
-            with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
-                command = [sys.executable, __file__, "--draw", way, str(n), str(seed), folder]
-                cost = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
-                counts = load_counts(Path(folder) / "run")
-            unseen, totals = pfmap.estimate_unseen(counts), counts.totals()
-            numbers.setdefault(way, []).append(
-                {
-                    "n_samples": counts.n_samples,
-                    "functions": totals.functions,
-                    "at_least_twice": len(counts),
-                    "unseen": [2**x for x in (unseen.log2_p, unseen.log2_low, unseen.log2_high)],
-                }
-            )
-            measured.setdefault(way, []).append(cost)
-            print(way, numbers[way][-1], cost, flush=True)
+    with TemporaryDirectory(dir=Path.cwd()) as temporary:
+        for way, sizes in samples.items():
+            for n in sizes:
+                own = Path(folder or temporary) / f"{way.replace(', ', '-')}-{n}-{seed}"
+                if not (own / COST).exists():
+                    shutil.rmtree(own, ignore_errors=True)  # of a draw that was killed nobody knows the cost
+                    own.mkdir(parents=True)
+                    command = [sys.executable, __file__, "--draw", way, str(n), str(seed), own]
+                    cost = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+                    (own / COST).write_bytes(cost)
+                cost = json.loads((own / COST).read_text(encoding="utf-8"))
+                counts = load_counts(own / "run")
+                unseen, totals = pfmap.estimate_unseen(counts), counts.totals()
+                numbers.setdefault(way, []).append(
+                    {
+                        "n_samples": counts.n_samples,
+                        "functions": totals.functions,
+                        "at_least_twice": len(counts),
+                        "unseen": [2**x for x in (unseen.log2_p, unseen.log2_low, unseen.log2_high)],
+                    }
+                )
+                measured.setdefault(way, []).append(cost)
+                print(way, numbers[way][-1], cost, flush=True)
     return picture(numbers, measured), numbers, measured
 
 
@@ -84,7 +95,7 @@ def picture(numbers, measured):
     for color, way in zip(("C0", "C1", "C2"), numbers, strict=False):
         n = np.array([row["n_samples"] for row in numbers[way]])
         costs, found = measured[way], numbers[way]
-        time_ax.plot(n, [cost["seconds"] for cost in costs], "o-", color=color, markersize=3, label=way)
+        time_ax.plot(n, [cost["cpu_seconds"] for cost in costs], "o-", color=color, markersize=3, label=way)
         memory_ax.plot(n, [cost["peak_gb"] for cost in costs], "o-", color=color, markersize=3)
         memory_ax.plot(n, [cost["disk_gb"] or np.nan for cost in costs], "s:", color=color, markersize=3)
         found_ax.plot(n, [row["functions"] for row in found], "o-", color=color, markersize=3)
@@ -93,7 +104,7 @@ def picture(numbers, measured):
     memory_ax.annotate(
         "limit for counting", (0.03, 2.0), (0, 3), ("axes fraction", "data"), "offset points", fontsize=7
     )
-    time_ax.set_title("wall time (s)", fontsize=8)
+    time_ax.set_title("CPU time (s)", fontsize=8)
     memory_ax.set_title("peak memory ●, disk ■ (GB)", fontsize=8)
     found_ax.set_title("all ●, at least twice ■", fontsize=8)
     time_ax.legend(fontsize=7, frameon=False)
@@ -110,12 +121,13 @@ if __name__ == "__main__":
     else:
         run(
             main,
-            quick={"samples": {way: [100_000, 1_000_000] for way in WAYS}},
+            quick={"samples": {way: [100_000, 1_000_000] for way in WAYS}, "folder": None},
             full={
                 "samples": {
-                    "independent": [10**6, 10**7],
-                    "reuse": [10**6, 10**7, 10**8, 10**9],
-                    "reuse, orbits": [10**6, 10**7, 10**8],
-                }
+                    "independent": [10**6, 10**7, 10**9],
+                    "reuse": [10**6, 10**7, 10**8, 10**9, 10**10],
+                    "reuse, orbits": [10**6, 10**7, 10**8, 10**9],
+                },
+                "folder": "runs/cost_against_n",
             },
         )
