@@ -20,6 +20,7 @@ TINY = {
     "deep_rank": {"n_samples": 100_000},
     "lz_over_orders": {"n_networks": 50, "repeats": 2, "every": 1000, "n_more": 500},
     "measure_agreement": {"n_networks": 60, "repeats": 2},
+    "orbits_by_decade": {"n_samples": 20_000, "n_functions": 100_000, "smallest": 1e-3, "n_checked": 0},
     "perceptron_weight": {"n_samples": 5_000},
     "prior_against_lz": {"n_samples": 20_000},
     "rank_plot": {"n_samples": 5_000},
@@ -96,6 +97,40 @@ def test_rank_plot_shows_what_a_sample_that_ranks_itself_gets_wrong(experiment, 
     assert ranks["1"]["functions_tied"] >= 1
     last = ranks[max(ranks, key=int)]
     assert last["r_times_judged_P"] < 0.5 * last["r_times_own_frequency"]
+
+
+def test_scores_of_clusters_against_independent_samples_are_normal(experiment, rng):
+    """Law: 2,000 scores of 400 clusters of 16, a cluster's P drawn from Beta(2, 18), against Binomial(1e5, 0.1).
+
+    Their squares add up to a chi square of 2,000. Smallest fault caught: P off by 5 %, or dependence left out.
+    """
+    R, n_clusters, n = 16, 400, 100_000
+    k = rng.binomial(R, rng.beta(2, 18, (2_000, n_clusters)))
+    counts, squares = k.sum(axis=1), (k**2).sum(axis=1)
+
+    def level(p, squares):
+        z = experiment("orbits_by_decade").differences(
+            counts, squares, R * n_clusters, n_clusters, rng.binomial(n, p, 2_000), n
+        )
+        return 2 * min(stats.chi2.sf(z @ z, 2_000), stats.chi2.cdf(z @ z, 2_000))
+
+    assert level(0.1, squares) >= LEVEL
+    assert level(0.105, squares) < LEVEL
+    assert level(0.1, np.zeros_like(squares)) < LEVEL
+
+
+def test_a_finished_draw_is_not_drawn_again_for_its_cost(experiment, tmp_path, monkeypatch):
+    script = experiment("cost_against_n")
+    monkeypatch.chdir(tmp_path)
+    sizes = {"samples": {"reuse": [20_000]}, "folder": "kept"}
+    _, numbers, measured = script.main(0, **sizes)
+    assert numbers["reuse"][0]["n_samples"] >= 20_000
+    assert measured["reuse"][0]["cpu_seconds"] > 0
+    monkeypatch.setattr(script.subprocess, "run", None)
+    assert script.main(0, **sizes)[1:] == (numbers, measured)
+    (tmp_path / "kept" / "reuse-20000-0" / script.COST).unlink()  # as where a draw was killed
+    with pytest.raises(TypeError, match="not callable"):
+        script.main(0, **sizes)
 
 
 def test_measures_part_over_all_functions_as_published(experiment, tmp_path):
