@@ -1,22 +1,26 @@
 """Levin bounds: log2 P(f) <= -a K(f) - b, drawn beforehand or fitted, and what lies above them.
 
-Comes in: a PriorEstimate and one complexity a function. Goes out: a line with intervals of a and b. The one thing to
-know: the highest frequency at each complexity overstates P even where nothing favours simple functions, and more where
-more functions share a level; the line is fitted to lower confidence limits, and its intervals allow for that maximum.
+Comes in: probabilities, sampled, split or of a Gaussian process, and one complexity a function. Goes out: a line with
+intervals of a and b. The one thing to know: the highest frequency at each complexity overstates P even where nothing
+favours simple functions, and more where more functions share a level; the line is fitted to lower confidence limits,
+and its intervals allow for that maximum.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pfmap.errors import InvalidInput, TooFewSamples
 from pfmap.prior import PriorEstimate, lower_limit, upper_limit
+from pfmap.rare import OrthantEstimate, RareEstimate
 from pfmap.tables import Domain, TruthTables
+
+AnyEstimate: TypeAlias = PriorEstimate | RareEstimate | OrthantEstimate
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ def a_priori_levin_bound(domain: Domain | TruthTables, max_complexity: float) ->
     return LevinBound(a, 0.0, a, a, 0.0, 0.0, 1.0, "a priori")
 
 
-def fit_levin_bound(prior: PriorEstimate, complexity: ArrayLike) -> LevinBound:
+def fit_levin_bound(prior: AnyEstimate, complexity: ArrayLike) -> LevinBound:
     """The tightest line that no lower confidence limit exceeds.
 
         minimise  sum over levels K of (-a K - b - M_K)   subject to  -a K - b >= M_K,   M_K = max {log2_low_i: K_i = K}
@@ -130,19 +134,23 @@ def fit_levin_bound(prior: PriorEstimate, complexity: ArrayLike) -> LevinBound:
         lower: the larger of Clopper-Pearson of max k_i at 1/g of the error, and that of sum k_i, divided by g.
 
     Of samples in clusters, and of counts of orbits, they are the largest of the functions' own limits at these errors.
-    Of a `simultaneous` prior its own limits are taken.
+    Of a `simultaneous` prior its own limits are taken, and so they are of functions that were measured one by one, by
+    splitting or as orthants: M such intervals hold at once with 1 - M (1 - confidence), which is what the line then
+    claims. Where a function did not converge its limits are the bracket, which assumes nothing.
 
     Args:
-        prior: probabilities, of functions chosen beforehand.
+        prior: probabilities, of functions chosen beforehand: what `estimate_prior`, `estimate_functions`,
+            `estimate_rare` or `orthant_probability` returns.
         complexity: K of each function of `prior`, [size], finite and from 0 up.
 
     Raises:
-        InvalidInput: complexity has another length, or holds NaN, infinities or negative numbers.
+        InvalidInput: complexity has another length, or holds NaN, infinities or negative numbers; probabilities of
+            partial tables; or so many functions measured one by one that their intervals say nothing together.
         TooFewSamples: fewer than two levels were seen; `estimate` is the flat line over the one, or None.
 
-    Error: the intervals of a and b hold together with at least `prior.confidence`, for any N; they are wide, as they
-    assume nothing. Limits lie low where functions are rare, so a itself is not unbiased. (A bootstrap of the counts
-    would not do: resampled maxima of levels full of rare functions lie above the sample's own.)
+    Error: the intervals of a and b hold together with at least the bound's `confidence`, for any N; they are wide, as
+    they assume nothing. Limits lie low where functions are rare, so a itself is not unbiased. (A bootstrap of the
+    counts would not do: resampled maxima of levels full of rare functions lie above the sample's own.)
     Cost: a sort; 7e5 functions in 0.1 s, or in 4 s where each is a level of its own.
     Source: the bound, Dingle, Camargo and Louis 2018, Nature Communications 9, 761; checked against linear programming.
 
@@ -155,7 +163,7 @@ def fit_levin_bound(prior: PriorEstimate, complexity: ArrayLike) -> LevinBound:
         >>> round(bound.a, 2), round(bound.a_low, 2), round(bound.a_high, 2)
         (2.05, 1.87, 2.13)
     """
-    K = _checked(prior, complexity)
+    K, confidence = _checked(prior, complexity), _joint_confidence(prior)
     levels, where = np.unique(K, return_inverse=True)
     limits = np.full(len(levels), -np.inf)
     np.maximum.at(limits, where, prior.log2_low)
@@ -164,9 +172,7 @@ def fit_levin_bound(prior: PriorEstimate, complexity: ArrayLike) -> LevinBound:
     if len(levels) < 2:
         raise TooFewSamples(
             f"{len(levels)} levels of complexity hold functions that came; a line needs 2: draw more samples",
-            LevinBound(
-                0.0, -limits[0], -math.inf, math.inf, -math.inf, math.inf, prior.confidence, "fitted", prior.caveat
-            )
+            LevinBound(0.0, -limits[0], -math.inf, math.inf, -math.inf, math.inf, confidence, "fitted", prior.caveat)
             if len(levels)
             else None,
         )
@@ -178,7 +184,7 @@ def fit_levin_bound(prior: PriorEstimate, complexity: ArrayLike) -> LevinBound:
     a_high, b_low = _line_above(levels, np.where(side > 0, low, high), side > 0)
     a_low, b_high = _line_above(levels, np.where(side < 0, low, high), side >= 0)
     a, b = float(np.clip(a, a_low, a_high)), float(np.clip(b, b_low, b_high))  # where all are one line but for rounding
-    return LevinBound(a, b, a_low, a_high, b_low, b_high, prior.confidence, "fitted", prior.caveat)
+    return LevinBound(a, b, a_low, a_high, b_low, b_high, confidence, "fitted", prior.caveat)
 
 
 def above(bound: LevinBound, prior: PriorEstimate, complexity: ArrayLike) -> Exceedance:
@@ -190,7 +196,7 @@ def above(bound: LevinBound, prior: PriorEstimate, complexity: ArrayLike) -> Exc
         complexity: K of each function of `prior`, [size].
 
     Raises:
-        InvalidInput: complexity has another length, or holds NaN, infinities or negative numbers.
+        InvalidInput: complexity has another length, or holds NaN, infinities or negative numbers; no PriorEstimate.
 
     Error: the line is taken as it stands. A function's own counts decide on which side it lies, so the limits of mass
     are approximate; functions are surely and possibly above one by one, or all at once if `prior.simultaneous`.
@@ -206,6 +212,11 @@ def above(bound: LevinBound, prior: PriorEstimate, complexity: ArrayLike) -> Exc
         >>> beyond.functions, round(beyond.log2_mass, 3)
         (0.25, -0.515)
     """
+    if not isinstance(prior, PriorEstimate):
+        raise InvalidInput(
+            f"{type(prior).__name__} is of functions measured one by one, and mass is counted in samples; compare "
+            "bound.log2_p(complexity) with its log2_low and log2_high, or ask blind_spots how far below they lie"
+        )
     # A fitted line touches lower limits: rounding must not put them above it.
     line = bound.log2_p(_checked(prior, complexity)) + 1e-9
     surely, point, possibly = (values > line for values in (prior.log2_low, prior.log2_p, prior.log2_high))
@@ -234,7 +245,7 @@ def _effective(
     return np.array([k / design]), prior.n_samples / design
 
 
-def _checked(prior: PriorEstimate, complexity: ArrayLike) -> NDArray[np.float64]:
+def _checked(prior: AnyEstimate, complexity: ArrayLike) -> NDArray[np.float64]:
     K = np.asarray(complexity)
     if K.shape != (len(prior),) or not (np.issubdtype(K.dtype, np.integer) or np.issubdtype(K.dtype, np.floating)):
         raise InvalidInput(f"complexity is {K.dtype}{list(K.shape)}; {len(prior)} functions need {len(prior)} numbers")
@@ -244,11 +255,26 @@ def _checked(prior: PriorEstimate, complexity: ArrayLike) -> NDArray[np.float64]
     return K.astype(np.float64)
 
 
+def _joint_confidence(prior: AnyEstimate) -> float:
+    """That of all limits the line rests on, at once."""
+    if isinstance(prior, PriorEstimate):
+        return prior.confidence
+    if prior.where is not None:
+        raise InvalidInput("the estimate is of partial tables, and complexity is a whole function's; leave out where")
+    joint = 1 - len(prior) * (1 - prior.confidence)
+    if joint <= 0:
+        raise InvalidInput(
+            f"{len(prior)} intervals of {100 * prior.confidence:g} % each say nothing of all at once; measure with "
+            f"confidence={1 - 0.05 / len(prior):.6g}, which with the same `out` runs nothing anew"
+        )
+    return joint
+
+
 def _limits_of_maxima(
-    prior: PriorEstimate, where: NDArray[np.int64], seen: NDArray[np.bool_]
+    prior: AnyEstimate, where: NDArray[np.int64], seen: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     # log2 limits for the largest P of each seen level, valid for all levels at once.
-    if prior.simultaneous:
+    if not isinstance(prior, PriorEstimate) or prior.simultaneous:
         low, high = np.full(len(seen), -np.inf), np.full(len(seen), -np.inf)
         np.maximum.at(low, where, prior.log2_low)
         np.maximum.at(high, where, prior.log2_high)

@@ -1,6 +1,7 @@
 """Levin bounds: the line is the linear program's, its intervals cover, and a map without bias term shows no slope."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,10 +10,12 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.optimize import linprog
 
+from pfmap import estimate_rare, maps
 from pfmap.bounds import LevinBound, a_priori_levin_bound, above, fit_levin_bound
 from pfmap.counts import FunctionCounts
 from pfmap.errors import InvalidInput, TooFewSamples
 from pfmap.prior import estimate_prior
+from pfmap.rare import orthant_probability
 from pfmap.streams import generator
 from pfmap.tables import Cube, Points, TruthTables
 from tests.statistics import assert_binomial, assert_coverage, largest_missed_coverage
@@ -316,3 +319,51 @@ def test_clusters_and_orbits_widen_and_narrow_what_counts_say():
     np.testing.assert_allclose(above(line, pooled, K).log2_mass, 0.0, atol=1e-12)
     fitted = fit_levin_bound(pooled, K)
     assert fitted.a_low <= fitted.a <= fitted.a_high
+
+
+# Functions measured one by one
+
+
+INDEPENDENT = maps.GaussianProcess.from_kernel(np.diag([1.0, 1.0, 4.0, 9.0]), Cube(2))
+
+
+def test_of_functions_measured_one_by_one_their_own_limits_are_taken():
+    """Splitting: the line touches lower limits, and claims what all intervals together do."""
+    tables = TruthTables.from_strings(["00000000", "00110011", "01101001"])
+    rare = estimate_rare(maps.MLP(3, (8,)), tables, seed=0, confidence=0.99, replicates=4)
+    assert rare.converged.all()
+    K = np.array([1.0, 2.0, 3.0])
+    bound = fit_levin_bound(rare, K)
+    assert bound.confidence == pytest.approx(0.97)
+    np.testing.assert_allclose(np.min(bound.log2_p(K) - rare.log2_low), 0.0, atol=1e-12)
+    assert holds(bound, *true_line(K, rare.log2_p))
+    far = replace(rare, log2_low=rare.log2_high - 0.01)  # planted: limits that lie too high
+    assert not holds(fit_levin_bound(replace(far, log2_high=far.log2_low + 0.01), K), *true_line(K, rare.log2_low))
+
+
+def test_orthants_give_the_line_too():
+    tables = TruthTables.from_strings(["0000", "0110", "0010"])
+    found = orthant_probability(INDEPENDENT, tables, confidence=0.999)
+    bound = fit_levin_bound(found, [1.0, 2.0, 3.0])
+    assert (bound.a, bound.b) == pytest.approx((0.0, 4.0), abs=1e-9)
+    assert bound.caveat is None
+
+
+def test_many_pointwise_intervals_say_nothing_together():
+    found = orthant_probability(INDEPENDENT, TruthTables.from_ints(range(16), 2))
+    assert fit_levin_bound(found, np.arange(16.0)).confidence == pytest.approx(0.2)
+    twenty = replace(found, confidence=0.9)
+    with pytest.raises(InvalidInput, match=r"confidence=0\.996875"):
+        fit_levin_bound(twenty, np.arange(16.0))
+
+
+def test_partial_tables_have_no_complexity():
+    part = orthant_probability(INDEPENDENT, TruthTables.from_strings(["0110"]), where=[True, True, False, False])
+    with pytest.raises(InvalidInput, match="leave out where"):
+        fit_levin_bound(part, [1.0])
+
+
+def test_mass_above_needs_samples():
+    found = orthant_probability(INDEPENDENT, TruthTables.from_strings(["0110"]))
+    with pytest.raises(InvalidInput, match="blind_spots"):
+        above(a_priori_levin_bound(Cube(2), 4.0), found, [1.0])

@@ -24,6 +24,7 @@ from pfmap import (
 )
 from pfmap.bounds import a_priori_levin_bound, fit_levin_bound
 from pfmap.prior import estimate_prior
+from pfmap.rare import orthant_probability
 from pfmap.streams import generator
 
 
@@ -73,10 +74,30 @@ class TestPriorAgainstComplexity:
         ax = plots.prior_against_complexity(rare, [1.0, 2.0, 3.0], ax=own_axes())
         drawn = collection(ax, "functions").get_offsets()
         np.testing.assert_allclose(np.sort(drawn[:, 1]), np.sort(rare.log2_p[:2]))
-        (limit,) = collection(ax, "1 never reached").get_offsets()
+        (limit,) = collection(ax, "1 upper limits").get_offsets()
         np.testing.assert_allclose(limit, [3.0, rare.log2_high[2]])
         title = ax.figure.axes[1].get_title(loc="left")
-        assert title == "* 1 not converged: bounds that need no mixing"
+        assert title == "1 not converged: bounds that need no mixing"
+
+    def test_functions_that_did_not_converge_are_bounds_and_no_points(self):
+        """Seven inputs: the constant converges, majority does not with so few points."""
+        majority = Cube(7).points().sum(axis=1) > 3
+        tables = TruthTables.from_bits(np.array([np.zeros(128, bool), majority]), Cube(7))
+        gp = maps.GaussianProcess(7, 2)
+        orthant = orthant_probability(gp, tables, points=4, randomisations=8)
+        np.testing.assert_array_equal(orthant.converged, [True, False])
+        ax = plots.prior_against_complexity(orthant, [7.0, 70.0], ax=own_axes())
+        np.testing.assert_allclose(collection(ax, "functions").get_offsets(), [[7.0, orthant.log2_p[0]]])
+        np.testing.assert_allclose(collection(ax, "1 upper").get_offsets(), [[70.0, orthant.log2_ceiling[1]]])
+        np.testing.assert_allclose(collection(ax, "1 lower").get_offsets(), [[70.0, orthant.log2_floor[1]]])
+        assert "1 not converged" in ax.figure.axes[1].get_title(loc="left")
+
+    def test_what_cannot_be_has_no_place_and_is_named(self):
+        gp = maps.GaussianProcess.from_kernel(np.ones((2, 2)), Cube(1))
+        orthant = orthant_probability(gp, TruthTables.from_strings(["00", "01"]))
+        ax = plots.prior_against_complexity(orthant, [1.0, 2.0], ax=own_axes())
+        assert len(collection(ax, "functions").get_offsets()) == 1
+        assert ax.figure.axes[1].get_title(loc="left") == "1 of P = 0"
 
     def test_points_are_the_functions(self, drawn):
         prior, K, _, ax = drawn

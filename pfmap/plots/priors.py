@@ -9,17 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pfmap.bounds import LevinBound
+from pfmap.bounds import AnyEstimate, LevinBound
 from pfmap.counts import FunctionCounts
 from pfmap.errors import IncompatibleTables, InvalidInput
 from pfmap.plots.style import CHOSEN, FAINT, LINE, POINTS, SERIES, SMALL, TEXT, new_axes
-from pfmap.rare import RareEstimate
+from pfmap.prior import PriorEstimate
 from pfmap.tables import Cube
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from pfmap.prior import PriorEstimate
 
 MANY = 10_000
 """More points than this are drawn as pixels in vector formats too."""
@@ -28,7 +26,7 @@ _LOG2_10 = math.log2(10.0)
 
 
 def prior_against_complexity(
-    prior: PriorEstimate | RareEstimate,
+    prior: AnyEstimate,
     complexity: ArrayLike,
     *,
     bound: LevinBound | Sequence[LevinBound] | None = None,
@@ -39,12 +37,14 @@ def prior_against_complexity(
     """log2 P against K, with what a reader needs to judge it.
 
     Every function that came is a point; functions at one place are one point, its area growing with the logarithm of
-    their number. The first function of each K in the order of `prior.tables` carries its interval; functions without a
-    count are triangles at their upper limits. The right scale reads P in powers of ten. P = 2^-(2^n), the
-    prior of a map without any preference, is a line, or a note where it lies off the picture.
+    their number. The first function of each K in the order of `prior.tables` carries its interval. What is known of a
+    function by bounds alone is drawn as bounds: a function without a count is a triangle that points down from its
+    upper limit, one that did not converge has none but a triangle up at its lower and one down at its upper limit,
+    where these say anything, and a line between. The right scale reads P in powers of ten. P = 2^-(2^n), the prior of a
+    map without any preference, is a line, or a note where it lies off the picture.
 
     Args:
-        prior: what `estimate_prior` or `estimate_rare` returns.
+        prior: what `estimate_prior`, `estimate_functions`, `estimate_rare` or `orthant_probability` returns.
         complexity: K of each function, float[size].
         bound: bounds to draw with their equations, fitted ones solid and a priori ones dotted.
         ax: where to draw; a new figure of one print column if None.
@@ -69,8 +69,9 @@ def prior_against_complexity(
             "such as complexity.lempel_ziv(prior.tables)"
         )
     ax = new_axes() if ax is None else ax
-    rare = isinstance(prior, RareEstimate)
-    seen = np.isfinite(log2_p)
+    sampled = isinstance(prior, PriorEstimate)
+    sure = np.broadcast_to(True, len(K)) if isinstance(prior, PriorEstimate) else prior.converged
+    seen = sure & np.isfinite(log2_p)
     places, numbers = np.unique(K[seen] + 1j * log2_p[seen], return_counts=True)
     points = ax.scatter(
         places.real,
@@ -94,25 +95,23 @@ def prior_against_complexity(
         color=CHOSEN,
         markersize=2.0,
         elinewidth=0.7,
-        label=f"first of each K, {100 * prior.confidence:g} % interval{'*' if prior.caveat else ''}",
+        label=f"first of each K, {100 * prior.confidence:g} % interval{'*' if sampled and prior.caveat else ''}",
     )
     handles: list[Any] = [points, bars]
-    limits = np.unique(K[~seen] + 1j * log2_high[~seen])
-    if len(limits):
-        triangles = ax.scatter(
-            limits.real,
-            limits.imag,
-            s=5.0,
-            marker="v",
-            facecolors="none",
-            edgecolors=FAINT,
-            linewidths=0.5,
-            rasterized=len(limits) > MANY,
-            label=f"{np.count_nonzero(~seen):,} {'never reached' if rare else 'without a count'}",
-        )
-        handles.append(triangles)
-
-    bottom = min(log2_p[seen].min(initial=-1.0), limits.imag.min(initial=-1.0))
+    # An upper limit of 1 says nothing, and P = 0 has no place on this scale.
+    above = ~seen & np.isfinite(log2_high) & (sampled | (log2_high < 0.0))
+    below = ~sure & np.isfinite(log2_low)
+    ax.vlines(K[below], log2_low[below], log2_high[below], color=FAINT, linewidth=0.5, linestyle=":", zorder=0)
+    limits = [
+        (above, log2_high, "v", "without a count" if sampled else "upper limits"),
+        (below, log2_low, "^", "lower limits"),
+    ]
+    for chosen, heights, marker, name in limits:
+        if chosen.any():
+            where = np.unique(K[chosen] + 1j * heights[chosen])
+            name = f"{np.count_nonzero(chosen):,} {name}"
+            handles.append(_triangles(ax, where, marker, name))
+    bottom = min(log2_p[seen].min(initial=-1.0), log2_high[above].min(initial=-1.0), log2_low[below].min(initial=-1.0))
     width = np.ptp(K) or 1.0
     ax.set(xlim=(K.min() - 0.04 * width, K.max() + 0.04 * width), ylim=(1.08 * bottom, -0.04 * bottom))
     for line in (bound,) if isinstance(bound, LevinBound) else bound or ():
@@ -134,9 +133,11 @@ def prior_against_complexity(
     ax.set_xlabel(label, fontsize=TEXT)
     ax.set_ylabel(r"Prior probability, $\log_2 P$", fontsize=TEXT)
     notes = []
-    if isinstance(prior, RareEstimate):
-        if prior.caveat:
-            notes.append(f"* {np.count_nonzero(~prior.converged)} not converged: bounds that need no mixing")
+    if not isinstance(prior, PriorEstimate):
+        if not sure.all():
+            notes.append(f"{np.count_nonzero(~sure)} not converged: bounds that need no mixing")
+        if (impossible := int(np.count_nonzero(sure & np.isneginf(log2_p)))) > 0:
+            notes.append(f"{impossible} of P = 0")
     else:
         unseen = prior.unseen
         if unseen.log2_high > -math.inf:
@@ -217,6 +218,20 @@ def rank(
     ax.set_ylabel("Prior probability P", fontsize=TEXT)
     _legend(ax, sorted(ax.get_legend_handles_labels()[0], key=lambda line: line.get_gid() == "zipf"))
     return ax
+
+
+def _triangles(ax: Axes, places: NDArray[np.complex128], marker: str, label: str) -> Any:
+    return ax.scatter(
+        places.real,
+        places.imag,
+        s=5.0,
+        marker=marker,
+        facecolors="none",
+        edgecolors=FAINT,
+        linewidths=0.5,
+        rasterized=len(places) > MANY,
+        label=label,
+    )
 
 
 def _to_log10(log2: Any) -> Any:

@@ -24,6 +24,7 @@ from pfmap.errors import IncompatibleTables, InvalidInput
 from pfmap.maps import GaussianProcess, GaussianVector
 from pfmap.prior import check_confidence
 from pfmap.rare.estimate import at_least, check_where
+from pfmap.rare.found import log_mean
 from pfmap.rare.result import LOG2_E
 from pfmap.streams import check_seed, generator
 from pfmap.tables import TruthTables, require_tables
@@ -44,14 +45,18 @@ class OrthantEstimate:
         tables: the functions; only their values at `where` count.
         where: bool[size, m], the points that constrain; None for all.
         log2_p: float64[size], log2 of the mean over randomisations, which has mean P exactly; -inf where P is 0.
-        log2_low: float64[size], lower ends; -inf where 0 is not excluded.
-        log2_high: float64[size], upper ends, at most `log2_ceiling`.
+        log2_low: float64[size], lower ends; where not converged, log2_floor.
+        log2_high: float64[size], upper ends, at most log2_ceiling, and where not converged that.
         confidence: of each two-sided interval.
+        log2_floor: float64[size], lower bounds by Markov's inequality, which need no law of the randomisations; each
+            holds with probability (1 + confidence) / 2.
         log2_ceiling: float64[size], upper bounds without randomness, psi at its saddle point, to 1e-8.
         relative_error: float64[size], standard error of P over P, from the randomisations; 0 where P is exact.
+        converged: bool[size], whether randomisations agree well enough for Student's interval.
+        verdicts: one sentence a function: what the estimate rests on, or what speaks against it.
         evaluations: int64[size], weights drawn; 0 where P is exact.
         method: "orthant".
-        caveat: which functions' randomisations disagree too much for their intervals, in a sentence; None if none.
+        caveat: that some functions did not converge, in a sentence; None if all did.
     """
 
     tables: TruthTables
@@ -60,8 +65,11 @@ class OrthantEstimate:
     log2_low: NDArray[np.float64]
     log2_high: NDArray[np.float64]
     confidence: float
+    log2_floor: NDArray[np.float64]
     log2_ceiling: NDArray[np.float64]
     relative_error: NDArray[np.float64]
+    converged: NDArray[np.bool_]
+    verdicts: tuple[str, ...]
     evaluations: NDArray[np.int64]
     method: str = "orthant"
     caveat: str | None = None
@@ -70,11 +78,13 @@ class OrthantEstimate:
         return len(self.tables)
 
     def __repr__(self) -> str:
+        not_converged = len(self) - int(np.count_nonzero(self.converged))
         finite = self.log2_p[np.isfinite(self.log2_p)]
         span = f", P from 2^{finite.min():.4g} to 2^{finite.max():.4g}" if len(finite) else ""
         return (
             f"OrthantEstimate({self.tables.domain}, {len(self):,} functions by minimax tilting{span}, "
-            f"{100 * self.confidence:g} % intervals{'' if self.caveat is None else '; see caveat'})"
+            f"{100 * self.confidence:g} % intervals"
+            f"{f'; {not_converged} not converged, see verdicts' if not_converged else ''})"
         )
 
 
@@ -117,6 +127,9 @@ def orthant_probability(
             least eigenvalue is below 1e-8, or for some below 1e-7, where the saddle point is not found.
         IncompatibleTables: the tables live on another domain than the map.
 
+    A function whose `relative_error` exceeds 0.1 is not `converged`: its interval is then the bracket from `log2_floor`
+    to `log2_ceiling`, which assume nothing.
+
     Error: at 95 % the intervals covered 99, 97, 96 and 96 of 100 times: one factor, 16 of 32 and 64 of 128 signs, and
     parity of 5 inputs (ReLU, 1 and 2 layers). `relative_error` was 0.0005 to 0.002 there, 0.0006 to 0.07 on functions
     of 7 inputs from a constant to majority, the hardest, and 0.2 on majority of 8.
@@ -139,37 +152,49 @@ def orthant_probability(
     for index, wanted in enumerate(_wanted(tables, mask)):
         C = _correlation(K, wanted, index)
         rows.append(_measure(C, wanted, seed, int(points), int(randomisations), confidence))
-    log2_p, low, high, ceiling, error, evaluations = np.array(rows).T
-    unsteady = np.flatnonzero(error > _UNSTEADY)
-    caveat = None
-    if len(unsteady):
-        caveat = (
-            f"{len(unsteady)} of {len(tables)} functions have a relative error above {_UNSTEADY:g} (the first is "
-            f"{unsteady[0]}), where Student's intervals may be too narrow; raise `points`."
-        )
+    ln_p, low, high, floor, ceiling, error, evaluations = np.array(rows).T
+    converged = error <= _UNSTEADY
+    failed = int(np.count_nonzero(~converged))
     return OrthantEstimate(
         tables=tables,
         where=mask,
-        log2_p=log2_p * LOG2_E,
-        log2_low=low * LOG2_E,
-        log2_high=high * LOG2_E,
+        log2_p=ln_p * LOG2_E,
+        log2_low=np.where(converged, low, floor) * LOG2_E,
+        log2_high=np.where(converged, high, ceiling) * LOG2_E,
         confidence=confidence,
+        log2_floor=floor * LOG2_E,
         log2_ceiling=ceiling * LOG2_E,
         relative_error=error,
+        converged=converged,
+        verdicts=tuple(_verdict(*row, int(randomisations)) for row in zip(ln_p, error, evaluations, strict=True)),
         evaluations=evaluations.astype(np.int64),
-        caveat=caveat,
+        caveat=f"{failed} of {len(tables)} functions are not converged; `verdicts` says why." if failed else None,
+    )
+
+
+def _verdict(ln_p: float, error: float, evaluations: float, randomisations: int) -> str:
+    if not evaluations:
+        return "exact" if ln_p > -math.inf else "exact: a combination of the wanted logits has no variance, so P is 0"
+    rests_on = (
+        f"{randomisations} randomisations of {evaluations / randomisations:,.0f} points, relative error {error:.2g}"
+    )
+    if error <= _UNSTEADY:
+        return f"converged: {rests_on}"
+    return (
+        f"not converged: {rests_on}, above {_UNSTEADY:g}, where Student's interval may be too narrow; the interval is "
+        "the bracket of Markov's inequality and the saddle point; raise `points`"
     )
 
 
 def _measure(
     C: NDArray[np.float64] | None, wanted: NDArray[np.int8], seed: int, n: int, r: int, confidence: float
-) -> tuple[float, float, float, float, float, float]:
-    """Ln of P, low, high and ceiling; relative error; weights drawn."""
+) -> tuple[float, float, float, float, float, float, float]:
+    """Ln of P, low, high, floor and ceiling; relative error; weights drawn."""
     if C is None:
-        return -math.inf, -math.inf, -math.inf, -math.inf, 0.0, 0.0
+        return *(5 * (-math.inf,)), 0.0, 0.0
     if len(C) <= 2:
         p = 0.25 + math.asin(C[0, 1]) / (2 * math.pi) if len(C) == 2 else 0.5 ** len(C)
-        return *(4 * (math.log(p),)), 0.0, 0.0
+        return *(5 * (math.log(p),)), 0.0, 0.0
     from scipy.special import stdtrit
 
     L = ordered_factor(C)
@@ -180,7 +205,18 @@ def _measure(
     reach = float(stdtrit(r - 1, (1 + confidence) / 2)) * error + 1e-12 * mean  # the rounding of a mean
     low = ceiling + math.log(mean - reach) if mean > reach else -math.inf
     high = ceiling + min(1e-12, math.log(mean + reach))
-    return ceiling + math.log(mean), low, high, ceiling, error / mean, float(n * r)
+    with np.errstate(divide="ignore"):
+        floor = ceiling + markov_floor(np.log(means), confidence)
+    return ceiling + math.log(mean), low, high, floor, ceiling, error / mean, float(n * r)
+
+
+def markov_floor(log_p: NDArray[np.float64], confidence: float) -> float:
+    """Ln of a lower bound from ln of R independent estimates of mean P, at the level (1 + confidence) / 2.
+
+    Markov's inequality for E[P_1 … P_R] = P^R and for E[mean] = P, at half the level each.
+    """
+    level = math.log((1 - confidence) / 4)
+    return max(float(np.mean(log_p)) + level / len(log_p), log_mean(tuple(log_p.tolist())) + level)
 
 
 def ordered_factor(C: NDArray[np.float64]) -> NDArray[np.float64]:
