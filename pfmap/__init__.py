@@ -2,8 +2,8 @@
 
 A parameter-function map turns standard normals z into a truth table. `draw` samples z and counts functions,
 `estimate_prior` infers P(f) with intervals, `estimate_rare` does where sampling sees nothing, `complexity` bounds K(f),
-`fit_levin_bound` puts a line over the two, and `plots` (not imported here, so that matplotlib waits until it is asked
-for) draws them.
+`fit_levin_bound` puts a line over the two, `blind_spots` finds what lies far below it, and `plots` (not imported here,
+so that matplotlib waits until it is asked for) draws them.
 """
 
 from pfmap import complexity, families, maps
@@ -11,6 +11,7 @@ from pfmap.bounds import Exceedance, LevinBound, a_priori_levin_bound, above, fi
 from pfmap.counts import FunctionCounts, Totals
 from pfmap.errors import CorruptStore, IncompatibleTables, InvalidInput, PfmapError, StoreError, TooFewSamples
 from pfmap.hypotheses import (
+    BlindSpots,
     ComplexityComparison,
     Divergences,
     Estimate,
@@ -18,6 +19,8 @@ from pfmap.hypotheses import (
     PriorSummary,
     Sweep,
     added_complexity_test,
+    best_law,
+    blind_spots,
     correct_family,
     correlation_at_fixed_complexity_test,
     estimate_divergences,
@@ -26,7 +29,9 @@ from pfmap.hypotheses import (
     levin_line_tests,
     levin_slope_test,
     paired_priors,
+    random_circuits,
     same_prior_test,
+    simple_functions,
     simplicity_bias_test,
     summarize_prior,
     sweep,
@@ -34,13 +39,14 @@ from pfmap.hypotheses import (
 )
 from pfmap.invariance import InvarianceTest, invariance_test
 from pfmap.prior import PriorEstimate, UnseenMass, estimate_prior, estimate_unseen
-from pfmap.rare import RareEstimate, estimate_rare
+from pfmap.rare import RareEstimate, estimate_functions, estimate_rare
 from pfmap.sampling import Reuse, draw
 from pfmap.store import load_counts, save_counts
 from pfmap.symmetry import CanonicalTables, canonicalize
 from pfmap.tables import Cube, Points, TruthTables, concatenate
 
 __all__ = [
+    "BlindSpots",
     "CanonicalTables",
     "ComplexityComparison",
     "CorruptStore",
@@ -69,6 +75,8 @@ __all__ = [
     "a_priori_levin_bound",
     "above",
     "added_complexity_test",
+    "best_law",
+    "blind_spots",
     "canonicalize",
     "complexity",
     "concatenate",
@@ -77,6 +85,7 @@ __all__ = [
     "draw",
     "estimate_divergences",
     "estimate_entropy",
+    "estimate_functions",
     "estimate_prior",
     "estimate_rare",
     "estimate_unseen",
@@ -89,8 +98,10 @@ __all__ = [
     "load_counts",
     "maps",
     "paired_priors",
+    "random_circuits",
     "same_prior_test",
     "save_counts",
+    "simple_functions",
     "simplicity_bias_test",
     "summarize_prior",
     "sweep",

@@ -5,6 +5,8 @@ judged by samples that did not pick the functions, and tests of a family are cor
 """
 
 from pfmap.hypotheses.added_complexity import added_complexity_test
+from pfmap.hypotheses.blind_spots import BlindSpots, best_law, blind_spots
+from pfmap.hypotheses.candidates import random_circuits, simple_functions
 from pfmap.hypotheses.divergences import Divergences, estimate_divergences
 from pfmap.hypotheses.entropy import estimate_entropy
 from pfmap.hypotheses.estimates import Estimate
@@ -16,6 +18,7 @@ from pfmap.hypotheses.two_maps import correlation_at_fixed_complexity_test, pair
 from pfmap.hypotheses.which_complexity import ComplexityComparison, which_complexity
 
 __all__ = [
+    "BlindSpots",
     "ComplexityComparison",
     "Divergences",
     "Estimate",
@@ -23,6 +26,8 @@ __all__ = [
     "PriorSummary",
     "Sweep",
     "added_complexity_test",
+    "best_law",
+    "blind_spots",
     "correct_family",
     "correlation_at_fixed_complexity_test",
     "estimate_divergences",
@@ -31,7 +36,9 @@ __all__ = [
     "levin_line_tests",
     "levin_slope_test",
     "paired_priors",
+    "random_circuits",
     "same_prior_test",
+    "simple_functions",
     "simplicity_bias_test",
     "summarize_prior",
     "sweep",
