@@ -39,7 +39,7 @@ from pfmap.hypotheses import (
 )
 from pfmap.invariance import InvarianceTest, invariance_test
 from pfmap.prior import PriorEstimate, UnseenMass, estimate_prior, estimate_unseen
-from pfmap.rare import RareEstimate, estimate_functions, estimate_rare
+from pfmap.rare import OrthantEstimate, RareEstimate, estimate_functions, estimate_rare, orthant_probability
 from pfmap.sampling import Reuse, draw
 from pfmap.store import load_counts, save_counts
 from pfmap.symmetry import CanonicalTables, canonicalize
@@ -60,6 +60,7 @@ __all__ = [
     "InvalidInput",
     "InvarianceTest",
     "LevinBound",
+    "OrthantEstimate",
     "PfmapError",
     "Points",
     "PriorEstimate",
@@ -97,6 +98,7 @@ __all__ = [
     "levin_slope_test",
     "load_counts",
     "maps",
+    "orthant_probability",
     "paired_priors",
     "random_circuits",
     "same_prior_test",

@@ -24,6 +24,16 @@ TINY = {
     "perceptron_weight": {"n_samples": 5_000},
     "prior_against_lz": {"n_samples": 20_000},
     "rank_plot": {"n_samples": 5_000},
+    "whole_range": {
+        "n_samples": 50_000,
+        "networks": 20,
+        "n_circuits": 10,
+        "targets": {},
+        "particles": {},
+        "points": 32,
+        "widths": [10],
+        "folder": None,
+    },
 }
 
 
