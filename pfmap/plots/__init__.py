@@ -4,6 +4,7 @@ Nothing is estimated here. The one thing to know: where one function stands for 
 order of `prior.tables`; take that order from one half of the sample and the probabilities from the other.
 """
 
+from pfmap.plots.blind_spots import blind_spots, contrast
 from pfmap.plots.circuits import circuit
 from pfmap.plots.comparisons import prior_against_prior, sweep
 from pfmap.plots.priors import MANY, prior_against_complexity, rank
@@ -12,8 +13,10 @@ from pfmap.plots.style import WIDTH, column_axes, save
 __all__ = [
     "MANY",
     "WIDTH",
+    "blind_spots",
     "circuit",
     "column_axes",
+    "contrast",
     "prior_against_complexity",
     "prior_against_prior",
     "rank",
