@@ -71,6 +71,15 @@ def test_a_fixed_set_lists_what_never_came(seed):
     assert pfmap.estimate_prior(counts).caveat is None
 
 
+@pytest.mark.parametrize("reuse", [None, Reuse(2, 8)])
+def test_a_folder_takes_a_fixed_set_of_which_none_came(reuse, tmp_path):
+    parity = TruthTables.from_ints([sum(1 << j for j in range(64) if j.bit_count() % 2)], 6)
+    net = maps.MLP(6, (3,))
+    for out in (None, tmp_path / "run", tmp_path / "run"):
+        counts = pfmap.draw(net, 1024, only=parity, reuse=reuse, out=out)
+        assert (counts.at(parity).tolist(), counts.n_unlisted) == ([0], 1024)
+
+
 def test_clusters_are_rounded_up_and_refuse_to_split(seed):
     counts = pfmap.draw(NET, 1001, seed=seed, reuse=REUSE)
     assert (counts.n_samples, counts.n_clusters) == (1008, 63)

@@ -10,6 +10,7 @@ from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, version
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
@@ -171,7 +172,8 @@ class _Plan:
         """What all blocks in a folder add up to becomes its result: as many of its functions as fit the memory."""
         if self.only is not None:
             pieces = ((words, *numbers.T) for words, numbers in folder.merged(memory))
-            counts = self.counts(pieces)
+            none = self.job.new_table().items()  # its columns are there where nothing came
+            counts = self.counts(chain([none], pieces))
             folder.finish(counts)
             return counts
         folder.finish_merged(
