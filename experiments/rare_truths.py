@@ -1,76 +1,110 @@
-"""Splitting against truths from 2^-30 to 2^-131, against direct sampling, and against OpenTURNS' SubsetSampling."""
+"""Splitting and tilting against truths from 2^-30 to 2^-131, direct sampling, and OpenTURNS' SubsetSampling."""
 
+import json
 import math
 import time
+from pathlib import Path
 
 import numpy as np
 from harness import run
 from matplotlib.figure import Figure
 
 import pfmap
-from pfmap import Points, TruthTables, maps
-from pfmap.prior import lower_limit, upper_limit
+from pfmap import Cube, Points, TruthTables, maps
+from pfmap.rare import orthant_probability
 from pfmap.rare.walkers import walker
+from pfmap.streams import generator
 
 LOG2_E = math.log2(math.e)
-HALF = math.sqrt(0.5)
+NET, STEEP = maps.MLP(3, (16,)), maps.MLP(5, (32,))
+PARITY = TruthTables.from_bits(Cube(5).points().sum(axis=1, keepdims=True).T % 2)
+OURS, TILTED, RIVAL = "#0072B2", "#009E73", "#D55E00"
 
 
-def signs(name, d, n_latents, function, n_positive):
-    """A map whose logits are one latent vector's, and the table with the first n_positive signs positive."""
-    table = TruthTables.from_bits((np.arange(d) < n_positive)[None], Points(d))
-    return maps.LatentFunction(name, Points(d), n_latents, function), table
+def signs(K, n_positive):
+    """A Gaussian vector of covariance K, and the table with the first n_positive signs positive."""
+    domain = Points(len(K))
+    return maps.GaussianProcess.from_kernel(K, domain), TruthTables.from_bits([np.arange(len(K)) < n_positive], domain)
 
 
-def one_factor(d, n_positive):
-    """Logits of variance 1 and correlation 1/2."""
-    return signs(f"one factor, {d}", d, d + 1, lambda z: HALF * (z[:, :1] + z[:, 1:]), n_positive)
+def half_correlated(d):
+    """Variance 1, correlation 1/2."""
+    return (np.eye(d) + 1) / 2
 
 
 # A perceptron without bias whose weights are all negative is all zeros on the n unit vectors, and there alone is asked.
 TRUTHS = {
-    "perceptron of 30 negative weights": (*signs("weights", 30, 30, lambda z: z, 0), -30.0),
-    "one factor, 16 of 32": (*one_factor(32, 16), -23.7107 * LOG2_E),
-    "perceptron of 60 negative weights": (*signs("weights", 60, 60, lambda z: z, 0), -60.0),
-    "one factor, 64 of 128": (*one_factor(128, 64), -90.9289 * LOG2_E),
-    "K = I, n = 7": (*signs("independent", 128, 128, lambda z: z, 64), -128.0),
+    "30 negative weights": (*signs(np.eye(30), 0), -30.0),
+    "one factor, 16 of 32 positive": (*signs(half_correlated(32), 16), -23.7107 * LOG2_E),
+    "60 negative weights": (*signs(np.eye(60), 0), -60.0),
+    "ReLU process, parity of 5": (maps.GaussianProcess(5, 1), PARITY, None),  # None: by long tilted runs
+    "K = I, n = 7": (*signs(np.eye(128), 64), -128.0),
+    "one factor, 64 of 128 positive": (*signs(half_correlated(128), 64), -90.9289 * LOG2_E),
 }
-NET = maps.MLP(3, (16,))
-STEEP = maps.MLP(5, (32,))
+NAMES = tuple(TRUTHS)
 
 
-def main(seed, reseeds, rival_reseeds, n_direct, n_functions, cost_functions):
-    """Coverage of the truths, ten functions of the 3-16-1 net, cost against P, and the rival at equal evaluations."""
-    truths, measured = {}, {}
-    for name, (pfm, table, truth) in TRUTHS.items():
-        start = time.process_time()
-        truths[name] = coverage(pfm, table, truth, seed, reseeds.get(name, 0))
-        measured[name] = (time.process_time() - start) / max(1, reseeds.get(name, 0))
-        print(name, truths[name], f"{measured[name]:.1f} CPU s a run", flush=True)
-    rivals = {name: rival(*TRUTHS[name], truths[name], seed, rival_reseeds) for name in truths if truths[name]["runs"]}
+def main(seed, reseeds, tilted_reseeds, rival_reseeds, rival_calls, n_direct, n_functions, cost_ones, folder):
+    """Coverage of the truths, ten functions of the 3-16-1 net, cost against P, and the rival at equal evaluations.
+
+    With a folder, truths that are finished there are not repeated: all together take half an hour.
+    """
+    truths, seconds = {}, {}
+    for name in reseeds:
+        runs = {"splitting": reseeds[name], "tilting": tilted_reseeds[name], "SubsetSampling": rival_reseeds[name]}
+        kept = Path(folder) / f"{name} {seed} {'-'.join(map(str, runs.values()))}.json" if folder else None
+        if kept and kept.exists():
+            truths[name], seconds[name] = json.loads(kept.read_text(encoding="utf-8"))
+        else:
+            truths[name], seconds[name] = measure(*TRUTHS[name], seed, runs, rival_calls.get(name, math.inf))
+            if kept:
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                kept.write_text(json.dumps((truths[name], seconds[name])), encoding="utf-8")
+        print(name, truths[name], seconds[name], flush=True)
     direct = against_direct(seed, n_direct, n_functions)
-    costs, seconds = cost_against_p(seed, cost_functions)
-    numbers = {"truths": truths, "SubsetSampling": rivals, "3-16-1": direct, "cost": costs}
-    return picture(truths, direct, costs), numbers, {"cpu_seconds_a_run": measured, "cpu_seconds_of_cost": seconds}
+    print({key: value for key, value in direct.items() if key != "functions"}, flush=True)
+    costs, seconds_of_cost = cost_against_p(seed, cost_ones)
+    numbers = {"truths": truths, "3-16-1": direct, "cost, 5-32-1": costs}
+    measured = {"cpu_seconds_a_run": seconds, "cpu_seconds_of_cost": seconds_of_cost}
+    return picture(truths, direct, costs), numbers, measured
 
 
-def coverage(pfm, table, truth, seed, runs):
-    """How often 95 % intervals of runs of different seeds cover the truth."""
-    results = [pfmap.estimate_rare(pfm, table, seed=seed + r, workers=1) for r in range(runs)]
-    p, low, high = (np.array([getattr(e, key)[0] for e in results]) for key in ("log2_p", "log2_low", "log2_high"))
-    converged = np.array([e.converged[0] for e in results], bool)
+def measure(pfm, table, truth, seed, runs, most_calls):
+    """One truth by splitting, tilting and, with as many evaluations as splitting, the rival; CPU seconds a run."""
+    if truth is None:
+        truth = float(orthant_probability(pfm, table, seed=seed + 10**6, points=1 << 14).log2_p[0])
+    ours, seconds = timed(pfmap.estimate_rare, pfm, table, seed, runs["splitting"], workers=1)
+    tilted, tilted_seconds = timed(orthant_probability, pfm, table, seed, runs["tilting"])
+    found = {"log2_truth": truth, "splitting": coverage(ours, truth), "tilting": coverage(tilted, truth)}
+    if runs["SubsetSampling"]:
+        evaluations = min(most_calls, found["splitting"]["mean_evaluations"])
+        found["SubsetSampling"] = rival(pfm, table, truth, evaluations, seed, runs["SubsetSampling"])
+    return found, {"splitting": seconds, "tilting": tilted_seconds}
+
+
+def timed(estimate, pfm, table, seed, runs, **settings):
+    """Runs of consecutive seeds, and CPU seconds of one."""
+    start = time.process_time()
+    found = [estimate(pfm, table, seed=seed + r, **settings) for r in range(runs)]
+    return found, (time.process_time() - start) / runs
+
+
+def coverage(estimates, truth):
+    """How often the 95 % intervals cover the truth; wrong ones miss it and are off by more than a factor of 2."""
+    p, low, high = (np.array([getattr(e, key)[0] for e in estimates]) for key in ("log2_p", "log2_low", "log2_high"))
+    converged = np.array([e.converged[0] if hasattr(e, "converged") else e.caveat is None for e in estimates])
     covered = (low <= truth) & (truth <= high)
     return {
-        "log2_truth": truth,
-        "runs": runs,
+        "runs": len(estimates),
         "covered": int((covered & converged).sum()),
         "not_converged": int((~converged).sum()),
-        "confidently_wrong": int((converged & ~covered & (abs(p - truth) > 1.0)).sum()),
-        "floor_above_truth": sum(bool(e.log2_floor[0] > truth) for e in results),
-        "mean_error_bits": float((p - truth).mean()) if runs else None,
-        "rms_error_bits": float(np.sqrt(((p - truth) ** 2).mean())) if runs else None,
+        "wrong": int((converged & ~covered & (abs(p - truth) > 1)).sum()),
+        "mean_error_bits": float((p - truth).mean()),
+        "rms_error_bits": float(np.sqrt(((p - truth) ** 2).mean())),
         "mean_width_bits": float((high - low)[converged].mean()) if converged.any() else None,
-        "mean_evaluations": float(np.mean([e.evaluations[0] for e in results])) if runs else None,
+        "floors_above_truth": sum(bool(getattr(e, "log2_floor", low)[0] > truth) for e in estimates),
+        "ceilings_below_truth": sum(bool(e.log2_ceiling[0] < truth - 1e-9) for e in estimates),
+        "mean_evaluations": float(np.mean([e.evaluations[0] for e in estimates])),
         "log2_p": finite(p),
         "log2_low": finite(low),
         "log2_high": finite(high),
@@ -82,143 +116,220 @@ def finite(values):
     return [float(x) if math.isfinite(x) else None for x in values]
 
 
-def rival(pfm, table, truth, ours, seed, runs):
-    """SubsetSampling on the same level at no fewer evaluations; its 95 % intervals are those it reports."""
-    try:
-        import openturns as ot
-    except ImportError:
-        return {"runs": 0, "why": "openturns is not installed"}
-    level = walker(pfm, np.where(table.bits()[0], 1, -1).astype(np.int8))
+def rival(pfm, table, truth, evaluations, seed, runs):
+    """SubsetSampling on the same level at about as many evaluations; its 95 % intervals are those it reports.
+
+    Where its samples become copies of one another its threshold stands still and it does not end: it is stopped at
+    twice the evaluations.
+    """
+    import openturns as ot
+
+    level, calls = walker(pfm, np.where(table.bits()[0], 1, -1).astype(np.int8)), 0
+
+    def levels(z):
+        nonlocal calls
+        calls += len(z)
+        if calls > 2 * evaluations:
+            raise RuntimeError("twice the evaluations")
+        return level.levels(np.array(z))[:, None]
+
     ot.Log.Show(ot.Log.NONE)
-    function = ot.PythonFunction(pfm.n_latents, 1, func_sample=lambda z: level.levels(np.array(z))[:, None])
-    normal = ot.Normal(pfm.n_latents)
-    block = max(100, int(ours["mean_evaluations"] / (abs(truth) / math.log2(10) + 1) / 10))
-    rows = []
+    function, normal = ot.PythonFunction(pfm.n_latents, 1, func_sample=levels), ot.Normal(pfm.n_latents)
+    rounds, rows = abs(truth) / math.log2(10) + 1, []
     for r in range(runs):
         ot.RandomGenerator.SetSeed(seed + r)
         event = ot.ThresholdEvent(ot.CompositeRandomVector(function, ot.RandomVector(normal)), ot.GreaterOrEqual(), 0.0)
-        algorithm = ot.SubsetSampling(event)
+        algorithm, calls = ot.SubsetSampling(event), 0
         algorithm.setMaximumOuterSampling(10)
-        algorithm.setBlockSize(block)
-        algorithm.run()
-        result = algorithm.getResult()
-        p, length = result.getProbabilityEstimate(), result.getConfidenceLength(0.95)
-        rows.append((p, p - length / 2, p + length / 2, function.getEvaluationCallsNumber()))
-    if not rows:
-        return {"runs": 0}
-    p, low, high, calls = np.array(rows).T
-    with np.errstate(divide="ignore"):
-        log2_p = np.log2(p)
-    covered = (low <= 2.0**truth) & (2.0**truth <= high)
-    error = np.minimum(np.abs(log2_p - truth), 9999.0)
+        algorithm.setBlockSize(max(100, int(evaluations / rounds / 10)))
+        try:
+            algorithm.run()
+        except RuntimeError as error:
+            if "twice the evaluations" not in str(error):
+                raise
+            rows.append((math.nan, math.nan, calls))
+        else:
+            result = algorithm.getResult()
+            rows.append((result.getProbabilityEstimate(), result.getConfidenceLength(0.95) / 2, calls))
+    p, reach, calls = np.array(rows).T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log2_p, low, high = np.log2(p), np.log2(np.maximum(p - reach, 0)), np.log2(p + reach)
+    ended = ~np.isnan(p)
+    covered = (low <= truth) & (truth <= high)
+    error = (log2_p - truth)[ended]
     return {
         "runs": runs,
+        "ended": int(ended.sum()),
         "covered": int(covered.sum()),
-        "confidently_wrong": int((~covered & (error > 1.0)).sum()),
-        "rms_error_bits": float(np.sqrt((error**2).mean())),
-        "mean_evaluations": float(np.diff(calls, prepend=0.0).mean()),
+        "wrong": int((ended & ~covered)[ended][abs(error) > 1].sum()),
+        "mean_error_bits": finite([error.mean()])[0] if ended.any() else None,
+        "rms_error_bits": finite([np.sqrt((error**2).mean())])[0] if ended.any() else None,
+        "mean_evaluations": float(calls.mean()),
+        "log2_p": finite(log2_p),
+        "log2_low": finite(low),
+        "log2_high": finite(high),
     }
 
 
 def against_direct(seed, n_direct, n_functions):
-    """Functions of the 3-16-1 net between 1e-3 and 1e-7, by splitting and by direct sampling."""
-    pick = pfmap.draw(NET, n_direct // 10, seed=seed)
+    """Functions of the 3-16-1 net between 1e-3 and 1e-7, chosen by one draw, judged by another and by splitting."""
+    pick = pfmap.draw(NET, n_direct // 10, seed=seed, reuse="auto")
     frequency = pick.counts / pick.n_samples
-    fitting = np.flatnonzero((frequency < 1e-3) & (pick.counts >= 2) & (frequency > 1e-7))
+    fitting = np.flatnonzero((frequency < 1e-3) & (frequency > 1e-7) & (pick.counts >= 2))
     chosen = pick.tables[fitting[np.linspace(0, len(fitting) - 1, n_functions).astype(int)]]
-    judge = pfmap.draw(NET, n_direct, seed=seed + 1)
-    counts = judge.at(chosen)
+    direct = pfmap.estimate_prior(pfmap.draw(NET, n_direct, seed=seed + 1, reuse="auto", only=chosen), at=chosen)
     rare = pfmap.estimate_rare(NET, chosen, seed=seed)
-    low, high = (limit(counts, n_direct, 0.025) for limit in (lower_limit, upper_limit))
+    meet = (direct.log2_low <= rare.log2_high) & (rare.log2_low <= direct.log2_high)
     return {
+        "networks_that_judge": n_direct,
         "functions": chosen.strings(),
-        "log2_p_direct": np.log2(counts / n_direct),
-        "direct_low": low,
-        "direct_high": high,
+        "intervals_that_meet": int(meet.sum()),
+        "converged": int(rare.converged.sum()),
+        "rms_difference_bits": float(np.sqrt(np.mean((rare.log2_p - direct.log2_p) ** 2))),
+        "log2_p_direct": direct.log2_p,
+        "direct_low": direct.log2_low,
+        "direct_high": direct.log2_high,
         "log2_p": rare.log2_p,
         "log2_low": rare.log2_low,
         "log2_high": rare.log2_high,
-        "converged": rare.converged,
-        "intervals_that_meet": int(((low <= rare.log2_high) & (rare.log2_low <= high)).sum()),
     }
 
 
-def cost_against_p(seed, n_functions):
+def cost_against_p(seed, ones):
     """Evaluations and CPU seconds of tables of 5 inputs by their P, each with more of a random table's ones."""
-    rng = pfmap.streams.generator(seed, "rare truths, tables")
-    order = rng.permutation(32)[: max(1, n_functions)]
-    tables = TruthTables.from_bits(np.array([np.isin(np.arange(32), order[: i + 1]) for i in range(n_functions)]))
-    rows, seconds = [], []
-    for i in range(n_functions):
+    order = generator(seed, "rare truths, tables").permutation(32)
+    tables = TruthTables.from_bits([np.isin(np.arange(32), order[:n]) for n in ones])
+    estimates, seconds = [], []
+    for i in range(len(tables)):
         start = time.process_time()
-        e = pfmap.estimate_rare(STEEP, tables[i], seed=seed, workers=1)
+        estimates.append(pfmap.estimate_rare(STEEP, tables[i], seed=seed, workers=1))
         seconds.append(time.process_time() - start)
-        rows.append((e.log2_p[0], e.log2_low[0], e.log2_high[0], e.evaluations[0], e.converged[0]))
-        print(tables[i].strings(), rows[-1], f"{seconds[-1]:.1f} s", flush=True)
-    keys = ("log2_p", "log2_low", "log2_high", "evaluations", "converged")
-    columns = dict(zip(keys, zip(*rows, strict=True), strict=True))
-    return {**columns, **{key: finite(columns[key]) for key in keys[:3]}}, seconds
+        print(tables[i].strings(), estimates[-1].verdicts, estimates[-1].log2_p, f"{seconds[-1]:.1f} s", flush=True)
+    rows = {key: [getattr(e, key)[0] for e in estimates] for key in ("log2_p", "log2_low", "log2_high")}
+    return {
+        "functions": tables.strings(),
+        **{key: finite(values) for key, values in rows.items()},
+        "evaluations": [int(e.evaluations[0]) for e in estimates],
+        "converged": [bool(e.converged[0]) for e in estimates],
+    }, seconds
+
+
+def readme_rows(record):
+    """The table of README.md."""
+    for name, found in record["numbers"]["truths"].items():
+        ours, theirs = found["splitting"], found.get("SubsetSampling")
+        cells = [f"{name}, 2^{found['log2_truth']:.0f}"]
+        cells += [millions(ours), f"{ours['rms_error_bits']:.2g}"]
+        cells += [f"{ours['covered']} of {ours['runs']}"]
+        if theirs and theirs["ended"]:
+            cells += [millions(theirs), f"{theirs['rms_error_bits']:.2g}"]
+            cells += [f"{theirs['covered']} of {theirs['runs']}"]
+        elif theirs:
+            cells += [
+                millions(theirs),
+                "",
+                f"does not end, {theirs['runs']} of {theirs['runs']}",
+            ]
+        else:
+            cells += ["", "", ""]
+        yield f"| {' | '.join(cells)} |".replace("|  ", "| ")
+
+
+def millions(one):
+    """Evaluations a run, in millions."""
+    million = one["mean_evaluations"] / 1e6
+    return f"{million:.1f}" if million < 10 else f"{million:.0f}"
 
 
 def picture(truths, direct, costs):
     """Errors of the truths, splitting against frequency, cost against (log P)^2."""
-    figure = Figure(figsize=(3.4, 6.4))
-    figure.subplots_adjust(left=0.17, right=0.96, bottom=0.075, top=0.985, hspace=0.36)
-    top, middle, bottom = figure.subplots(3)
+    figure = Figure(figsize=(7.2, 5.0))
+    figure.subplots_adjust(left=0.085, right=0.985, bottom=0.095, top=0.98, hspace=0.42, wspace=0.24)
+    grid = figure.add_gridspec(2, 2)
+    top, middle, bottom = (figure.add_subplot(cell) for cell in (grid[0, :], grid[1, 0], grid[1, 1]))
     for x, found in enumerate(truths.values()):
-        if not found["runs"]:
-            continue
-        truth, p = found["log2_truth"], np.array(found["log2_p"], float)
-        low, high = (np.array(found[key], float) for key in ("log2_low", "log2_high"))
-        at = x + np.linspace(-0.35, 0.35, len(p))
-        ends = np.clip([p - low, high - p], 0.0, 50.0)
-        top.errorbar(at, p - truth, yerr=ends, fmt="o", markersize=1.2, elinewidth=0.4, color="#0072B2")
-    top.axhline(0, color="black", linewidth=0.8)
-    top.set_xticks(range(len(truths)), [rf"$2^{{{found['log2_truth']:.0f}}}$" for found in truths.values()])
-    top.set_ylabel(r"$\log_2 \hat P - \log_2 P$", fontsize=8)
-    top.set_ylim(-1.5, 1.5)
+        if not found.get("SubsetSampling", {}).get("ended", 1):
+            top.annotate("does not\nend", (x + 0.35, 0.15), fontsize=6.5, color=RIVAL, ha="center")
+        for method, color, from_, to in (
+            ("splitting", OURS, -0.42, 0.1),
+            ("tilting", TILTED, 0.14, 0.24),
+            ("SubsetSampling", RIVAL, 0.28, 0.42),
+        ):
+            if found.get(method, {}).get("ended", 1) and method in found:
+                errors(top, np.linspace(from_, to, found[method]["runs"]), x, found, method, color)
+    top.axhline(0, color="black", linewidth=0.6)
+    top.set(ylim=(-2, 2))
+    names = [f"{name.replace(', ', chr(10))}\n$2^{{{f['log2_truth']:.0f}}}$" for name, f in truths.items()]
+    top.set_xticks(range(len(truths)), names)
+    top.set_ylabel("bits above the truth")
+    top.legend(fontsize=7, frameon=False, loc="upper left", ncols=3, markerscale=3)
     x, y = np.asarray(direct["log2_p_direct"]), np.asarray(direct["log2_p"])
-    middle.errorbar(
-        x,
-        y,
-        xerr=[x - direct["direct_low"], direct["direct_high"] - x],
-        yerr=[y - direct["log2_low"], direct["log2_high"] - y],
-        fmt="o",
-        markersize=2,
-        elinewidth=0.6,
-        color="#0072B2",
+    ends = [x - direct["direct_low"], direct["direct_high"] - x], [y - direct["log2_low"], direct["log2_high"] - y]
+    middle.plot(x, x, color="0.6", linewidth=0.8)
+    middle.errorbar(x, y, xerr=ends[0], yerr=ends[1], fmt="o", markersize=2, elinewidth=0.8, color=OURS)
+    middle.set_xlabel(rf"$\log_2 P$, {direct['networks_that_judge']:.0e} draws of 3-16-1")
+    middle.set_ylabel(r"$\log_2 P$ by splitting")
+    depth = -np.array(costs["log2_p"], float)
+    bottom.loglog(depth, costs["evaluations"], "o", markersize=3, color=OURS, label="5-32-1 net")
+    bottom.loglog(
+        [-found["log2_truth"] for found in truths.values()],
+        [found["splitting"]["mean_evaluations"] for found in truths.values()],
+        "s",
+        markersize=3,
+        color=TILTED,
+        label="truths above",
     )
-    middle.plot(x, x, color="black", linewidth=0.8)
-    middle.set_xlabel(r"$\log_2$ frequency, 3-16-1 net", fontsize=8)
-    middle.set_ylabel(r"$\log_2 P$ by splitting", fontsize=8)
-    depth, evaluations = -np.array(costs["log2_p"], float), np.asarray(costs["evaluations"], float)
-    bottom.loglog(depth, evaluations, "o", markersize=2.5, color="#0072B2")
-    line = np.sort(depth)
-    bottom.loglog(line, np.nanmedian(evaluations / depth**2) * line**2, color="black", linewidth=0.8)
-    bottom.set_xlabel(r"$-\log_2 P$, 5-32-1 net", fontsize=8)
-    bottom.set_ylabel(r"evaluations; line $\propto (\log P)^2$", fontsize=8)
+    for found in truths.values():
+        if found["splitting"]["mean_evaluations"] > 1e8:
+            at = -found["log2_truth"], found["splitting"]["mean_evaluations"]
+            bottom.annotate(
+                "parity: walks mix slowly", at, (-5, -2), textcoords="offset points", fontsize=6.5, ha="right"
+            )
+    line = np.array([np.nanmin(depth), 140.0])
+    through = np.nanmedian(np.array(costs["evaluations"]) / depth**2)
+    bottom.loglog(line, through * line**2, color="0.6", linewidth=0.8, label=r"$\propto (\log P)^2$")
+    bottom.set_xlabel(r"$-\log_2 P$")
+    bottom.set_ylabel("levels evaluated")
+    bottom.legend(fontsize=7, frameon=False)
     for ax in (top, middle, bottom):
-        ax.tick_params(labelsize=7)
+        ax.tick_params(labelsize=6.5)
+        ax.xaxis.label.set_size(8)
+        ax.yaxis.label.set_size(8)
     return figure
 
 
-NAMES = tuple(TRUTHS)
+def errors(ax, at, x, found, method, color):
+    """Points and intervals of one method and truth, as bits above the truth."""
+    p, low, high = (np.array(found[method][key], float) - found["log2_truth"] for key in KEYS)
+    low, high = np.where(np.isfinite(low), low, -9.0), np.where(np.isfinite(high), high, 9.0)
+    ends = [np.maximum(p - low, 0), np.maximum(high - p, 0)]
+    label = method if x == 0 else None
+    ax.errorbar(at + x, p, yerr=ends, fmt="o", markersize=1, elinewidth=0.35, color=color, label=label)
+
+
+KEYS = ("log2_p", "log2_low", "log2_high")
 
 if __name__ == "__main__":
     run(
         main,
         quick={
-            "reseeds": dict.fromkeys(NAMES[:2], 5),
-            "rival_reseeds": 2,
-            "n_direct": 1_000_000,
+            "reseeds": dict.fromkeys(NAMES[:2], 4),
+            "tilted_reseeds": dict.fromkeys(NAMES[:2], 10),
+            "rival_reseeds": dict.fromkeys(NAMES[:2], 1),
+            "rival_calls": {},
+            "n_direct": 10_000_000,
             "n_functions": 4,
-            "cost_functions": 6,
+            "cost_ones": [1, 2],
+            "folder": None,
         },
         full={
-            "reseeds": dict.fromkeys(NAMES, 100),
-            "rival_reseeds": 10,
+            "reseeds": dict(zip(NAMES, (100, 100, 5, 1, 1, 1), strict=True)),
+            "tilted_reseeds": dict(zip(NAMES, (100, 100, 20, 100, 5, 10), strict=True)),
+            "rival_reseeds": dict(zip(NAMES, (10, 10, 2, 2, 0, 0), strict=True)),
+            "rival_calls": dict.fromkeys(NAMES[2:4], 1_000_000),
             "n_direct": 1_000_000_000,
             "n_functions": 10,
-            "cost_functions": 14,
+            "cost_ones": [1, 2, 3, 4, 5],
+            "folder": "runs/rare_truths",
         },
     )

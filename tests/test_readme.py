@@ -87,6 +87,16 @@ def test_exactness_is_what_was_measured():
     assert f"over {numbers['networks_compared_with_logits']:,} networks" in README
 
 
+def test_the_rows_of_rare_truths_are_the_benchmark_s(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "experiments"))
+    record = measured("rare_truths")
+    for row in importlib.import_module("rare_truths").readme_rows(record):
+        assert row in README.splitlines(), row
+    truths, direct = record["numbers"]["truths"].values(), record["numbers"]["3-16-1"]
+    assert f"to {max(truth['tilting']['rms_error_bits'] for truth in truths):.3f} bits" in README
+    assert f"{direct['networks_that_judge']:,} direct draws on {direct['intervals_that_meet']}." in README
+
+
 @pytest.fixture
 def speed(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "experiments"))
