@@ -17,6 +17,16 @@ from tests.statistics import LEVEL, assert_multinomial
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 TINY = {
+    "blind_spots": {
+        "n_inputs": 2,
+        "n_samples": 100_000,
+        "law_samples": 10_000,
+        "width": 4,
+        "depths": [2],
+        "max_gates": 1,
+        "max_moves": 16,
+        "folder": None,
+    },
     "deep_rank": {"n_samples": 100_000},
     "lz_over_orders": {"n_networks": 50, "repeats": 2, "every": 1000, "n_more": 500},
     "measure_agreement": {"n_networks": 60, "repeats": 2},

@@ -31,6 +31,27 @@ def test_the_python_of_the_readme_runs_and_ends_in_a_plot(tmp_path, monkeypatch)
     assert names["prior"].n_samples >= 300_000
 
 
+def test_what_each_machine_hates_is_what_was_measured():
+    record = measured("blind_spots")["numbers"]
+    first = record["ranking"]["first"][0]
+
+    def bits(machine, function):
+        found = record["panel"][machine]["functions"][function]
+        return f"{'at least ' if found['is_bound'] else ''}{found['bits_at_least' if found['is_bound'] else 'bits']:.1f}"
+
+    chaos = [bits(f"tanh, σw = 8, {layers}", "parity_4") for layers in ("1 layer", "2 layers", "10 layers")]
+    for claim in (
+        f"{bits('ReLU, 1 layer', 'parity_4')} for one ReLU layer of 16, {bits('ReLU, 2 layers', 'parity_4')} for two",
+        f"{bits('GP, ReLU, 2 layers', 'parity_4')} for the Gaussian process of two",
+        f"{bits('tanh, 1 layer', 'parity_4')} and {bits('tanh, 2 layers', 'parity_4')} for one and two layers of tanh",
+        f"in chaos, {chaos[0]}, {chaos[1]} and, at ten layers, {chaos[2]}",
+        f"parity of two, {bits('perceptron', 'parity_2')} bits below",
+        f"or a multiplexer, {bits('perceptron', 'multiplexer_1')}",
+        f"{first['formula'].removeprefix('f = ')} furthest below the a priori Levin bound, by {first['bits']:.1f} bits",
+    ):
+        assert claim in " ".join(README.split()), claim
+
+
 def test_the_depth_of_the_rank_plot_is_what_was_measured():
     numbers = json.loads((ROOT / "figures" / "deep_rank.json").read_text(encoding="utf-8"))["numbers"]
     effective, least = numbers["effective_samples"]["median"], min(numbers["P"])
