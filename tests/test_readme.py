@@ -37,7 +37,7 @@ def test_what_each_machine_hates_is_what_was_measured():
 
     def bits(machine, function):
         found = record["panel"][machine]["functions"][function]
-        return f"{'at least ' if found['is_bound'] else ''}{found['bits_at_least' if found['is_bound'] else 'bits']:.1f}"
+        return f"at least {found['bits_at_least']:.1f}" if found["is_bound"] else f"{found['bits']:.1f}"
 
     chaos = [bits(f"tanh, σw = 8, {layers}", "parity_4") for layers in ("1 layer", "2 layers", "10 layers")]
     for claim in (
