@@ -118,6 +118,21 @@ def test_the_rows_of_rare_truths_are_the_benchmark_s(monkeypatch):
     assert f"{direct['networks_that_judge']:,} direct draws on {direct['intervals_that_meet']}." in README
 
 
+def test_sums_over_all_functions_are_what_was_measured():
+    numbers, text = measured("normalisation")["numbers"], " ".join(README.split())
+    net, process = numbers["network 3-16-1"], numbers["process of 4 inputs"]
+    for one in (net["sum"]["splitting"], process["sum"]["splitting"]):
+        assert one["low"] < 1 < one["high"]
+        assert f"to {one['value']:.3f} ± {one['high'] - one['value']:.3f}" in text
+    found = process["agreement"]
+    for claim in (
+        f"all {process['functions']:,} of the Gaussian process of 4 inputs",
+        f"of its {found['classes_converged']:,} classes that converged, down to 2^{found['least_log2_p']:.0f},",
+        f"{found['intervals_that_meet']:,} have 95 % intervals that meet",
+    ):
+        assert claim in text, claim
+
+
 @pytest.fixture
 def speed(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "experiments"))
