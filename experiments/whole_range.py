@@ -22,7 +22,7 @@ SEEN, UNSEEN = -8 * LOG2_10, -38 * LOG2_10
 """Where the sample behind figure 1g ends, and where its straight line does."""
 
 AFFORDABLE = -130.0
-"""Functions whose P in the limit of wide networks lies below 2^this are not split: that takes over 10 CPU minutes."""
+"""Circuits and drawn functions whose P in the limit lies below 2^this are not split: cost grows like (log P)^2."""
 
 
 def deep_tanh(sigma_w):
@@ -39,7 +39,7 @@ def main(seed, n_samples, networks, n_circuits, targets, particles, points, widt
     for name, net in NETS.items():
         limit = maps.GaussianProcess.limit_of(net) if name == "ReLU" else tanh_limit(net)
         functions = candidates(net, seed, networks, n_circuits)
-        line, judged = sampled(net, functions, seed, n_samples)
+        line, judged = sampled(name, functions, seed, n_samples, folder)
         split, wide = {}, {}
         for kind, (tables, z) in functions.items():
             # Which functions are shown follows from their complexity, which are split from that and from the limit.
@@ -56,6 +56,7 @@ def main(seed, n_samples, networks, n_circuits, targets, particles, points, widt
         numbers[name] = {"line": line, "functions": rows(functions, judged, split, wide, line)}
         numbers[name]["off"] = decades_off(numbers[name]["functions"])
         numbers[name]["overlap"] = overlap(numbers[name]["functions"])
+        numbers[name]["split"] = of_split(numbers[name]["functions"])
         print(name, line, numbers[name]["off"], numbers[name]["overlap"], flush=True)
     numbers["widths"] = by_width(numbers["ReLU"]["functions"], seed, n_samples, widths)
     return picture(numbers), numbers
@@ -103,18 +104,29 @@ def nearest(tables, targets):
 # What each way of measuring says
 
 
-def sampled(net, functions, seed, n_samples):
+def place(folder, name):
+    """Where finished parts of a run wait, so that one that was stopped goes on; nowhere without a folder."""
+    if folder is None:
+        return None
+    path = Path(gettempdir()) / folder / name.replace(", ", "-")
+    path.parent.mkdir(exist_ok=True)
+    return path
+
+
+def sampled(name, functions, seed, n_samples, folder):
     """The line through the sampled range, and the estimate of all candidates, both judged by draws that picked nothing.
 
     The line is fitted to the most frequent function of each complexity, as a draw of another seed ranks them, where its
     P is 1e-8 and more: by least squares, and as a Levin bound.
     """
-    reuse = {"reuse": "auto", "workers": 1}
-    pick = pfmap.draw(net, n_samples // 5, seed=seed + 1, at_least=3, **reuse)
+    net, reuse = NETS[name], {"reuse": "auto", "workers": 1}
+    out = place(folder, f"{name} pick {seed} {n_samples}")
+    pick = pfmap.draw(net, n_samples // 5, seed=seed + 1, at_least=3, out=out, **reuse)
     tops = np.unique(complexity.lempel_ziv_truncated(pick.tables), return_index=True)[1] if len(pick) else []
     listed = [tables for tables, _ in functions.values()]
     every = concatenate([pick.tables[tops], *listed] if len(tops) else listed)
-    judge = pfmap.draw(net, n_samples, seed=seed + 2, pool="orbits", only=distinct(every, net), **reuse)
+    out = place(folder, f"{name} judge {seed} {n_samples}")
+    judge = pfmap.draw(net, n_samples, seed=seed + 2, pool="orbits", only=distinct(every, net), out=out, **reuse)
     line = None
     if len(tops):
         prior = pfmap.estimate_prior(judge, at=pick.tables[tops])
@@ -142,11 +154,7 @@ def distinct(tables, net):
 
 
 def splitting(name, kind, tables, latents, seed, particles, folder):
-    """P by splitting; with a folder, functions that are done wait there, and a run that was stopped goes on."""
-    out = None
-    if folder is not None:
-        out = Path(gettempdir()) / folder / f"{name} {kind} {seed} {particles}".replace(", ", "-")
-        out.parent.mkdir(exist_ok=True)
+    """P by splitting, with fewer replicates and moves than by default, for the sake of cost."""
     return pfmap.estimate_rare(
         NETS[name],
         tables,
@@ -156,7 +164,7 @@ def splitting(name, kind, tables, latents, seed, particles, folder):
         replicates=4,
         max_moves=16,
         workers=1,
-        out=out,
+        out=place(folder, f"{name} {kind} {seed} {particles}"),
     )
 
 
@@ -223,20 +231,11 @@ def interval(estimate, i):
 
 
 def decades_off(functions):
-    """By how many decades functions below 1e-8 lie above (+) or below (-) the lines, each at its own complexity."""
-    rare = [
-        (row[way]["log2_p"], row["line"])
-        for row in functions
-        for way in ("split", "sampled")
-        if "line" in row and row.get(way, {}).get("converged") and (way == "split" or "split" not in row)
-    ]
-    found = {}
+    """By how many decades split functions below 1e-8 lie above (+) or below (-) the lines, each at its complexity."""
+    rare = [row for row in functions if row.get("split", {}).get("converged") and row["split"]["log2_p"] < SEEN]
+    found = {"K": [row["K"] for row in rare], "kind": [row["kind"] for row in rare]}
     for line in ("least_squares", "levin_bound"):
-        off = np.array([(p - lines[line]) / LOG2_10 for p, lines in rare if p < SEEN])
-        if len(off):
-            found[line] = {"functions": len(off), "least": off.min(), "median": np.median(off), "most": off.max()}
-            off = np.array([(p - lines[line]) / LOG2_10 for p, lines in rare if p < 2 * SEEN])
-            found[line]["below 1e-16"] = {"functions": len(off), "decades": off}
+        found[line] = [(row["split"]["log2_p"] - row["line"][line]) / LOG2_10 for row in rare]
     return found
 
 
@@ -244,6 +243,18 @@ def overlap(functions):
     """How many functions were seen by sampling and split too, and how many of the two 95 % intervals meet."""
     both = [row for row in functions if row.get("split", {}).get("converged") and row["sampled"]["converged"]]
     return {"functions": len(both), "meet": sum(meet(row["sampled"], row["split"]) for row in both)}
+
+
+def of_split(functions):
+    """How many functions were split and converged, the rarest of them, and bits by which P exceeds its limit."""
+    converged = [row for row in functions if row.get("split", {}).get("converged")]
+    over = [row["split"]["log2_p"] - row["limit"]["log2_p"] for row in converged if row["limit"]["converged"]]
+    return {
+        "functions": sum("split" in row for row in functions),
+        "converged": len(converged),
+        "rarest_log2_p": min((row["split"]["log2_p"] for row in converged), default=None),
+        "bits_above_the_limit": over,
+    }
 
 
 def meet(one, other):
@@ -255,7 +266,7 @@ def meet(one, other):
 def by_width(functions, seed, n_samples, widths):
     """P of a few functions as the hidden layers widen, by sampling, and in the limit."""
     limits = [row for row in functions if row.get("limit", {}).get("converged")]
-    limits = [row for row in limits if -40 < row["limit"]["log2_p"] < -10]
+    limits = [row for row in limits if -30 < row["limit"]["log2_p"] < -10]
     limits.sort(key=lambda row: -row["limit"]["log2_p"])
     chosen = [limits[i] for i in np.unique(np.linspace(0, len(limits) - 1, 5).round().astype(int))] if limits else []
     tables = TruthTables.from_strings([row["function"] for row in chosen], Cube(N_INPUTS))
@@ -288,7 +299,10 @@ def picture(numbers):
         panel(ax, numbers[name])
         ax.set_title(TITLES[name], fontsize=8)
     widths(axes[3], numbers["widths"])
-    axes[0].legend(fontsize=6, frameon=False, loc="lower left", handlelength=1.6, borderpad=0.1, labelspacing=0.3)
+    handles = axes[0].get_legend_handles_labels()
+    axes[2].legend(
+        *handles, fontsize=6, frameon=False, loc="lower left", handlelength=1.6, borderpad=0.1, labelspacing=0.3
+    )
     return figure
 
 
@@ -313,6 +327,14 @@ def panel(ax, found):
             ax.errorbar(K, p, [p - low, high - p], fmt=marker, color=color, label=label, **style)
         if way != "sampled":
             brackets(ax, [(K, x) for K, x in have if not x["converged"]], color)
+    bounds = {
+        "color": "0.4",
+        "markerfacecolor": "none",
+        "markersize": 4,
+        "linewidth": 0.6,
+        "label": "not converged: bounds",
+    }
+    ax.plot([], [], "^:", **bounds)
     unseen = [row for row in found["functions"] if not row["sampled"]["converged"] and "split" not in row]
     if unseen:
         limits = np.array([(row["K"], row["sampled"]["log2_high"]) for row in unseen])
@@ -368,7 +390,7 @@ def widths(ax, found):
     ax.set_title("ReLU nets of two hidden layers as they widen", fontsize=8)
     ax.set_xlabel("Width of the hidden layers", fontsize=8)
     ax.set_ylabel(r"$\log_2$ of P over P of the limit", fontsize=8)
-    ax.legend(fontsize=6, frameon=False)
+    ax.legend(fontsize=6, frameon=False, loc="lower right")
     ax.tick_params(labelsize=7)
 
 
@@ -386,15 +408,15 @@ if __name__ == "__main__":
             "folder": None,
         },
         full={
-            "n_samples": 50_000_000,
+            "n_samples": 20_000_000,
             "networks": 256,
             "n_circuits": 120,
             "targets": {
                 "ReLU": {"prior": [52, 80, 94, 122], "circuit": [31.5, 42, 59.5, 84, 105], "uniform": [147]},
-                "tanh, 1": {"prior": [52], "circuit": [21]},
+                "tanh, 1": {"circuit": [21]},
             },
             "particles": {"ReLU": 300, "tanh, 1": 200},
-            "points": 512,
+            "points": 256,
             "widths": [10, 20, 40, 80, 160],
             "folder": "pfmap-whole-range",
         },

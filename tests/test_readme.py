@@ -64,6 +64,39 @@ def test_the_depth_of_the_rank_plot_is_what_was_measured():
         assert claim in README, claim
 
 
+def test_what_the_line_misses_is_what_was_measured():
+    record = measured("whole_range")
+    relu, chaotic = (record["numbers"][name] for name in ("ReLU", "tanh, 8"))
+    off = relu["off"]["least_squares"]
+    limits = [row["limit"] for row in chaotic["functions"] if "limit" in row]
+    assert all(limit["converged"] for limit in limits)
+    assert chaotic["line"] is None
+    unsure = [row["split"] for row in relu["functions"] if not row.get("split", {}).get("converged", True)]
+    assert [x["log2_low"] is None for x in unsure] == [False, False, True]
+    both = [
+        row["split"]["log2_p"]
+        for row in relu["functions"]
+        if row.get("split", {}).get("converged") and row["limit"]["converged"]
+    ]
+    by_kind = {
+        kind: np.mean([x for x, k in zip(off, relu["off"]["kind"], strict=True) if k == kind])
+        for kind in ("prior", "circuit")
+    }
+    assert by_kind["circuit"] < by_kind["prior"] < 0
+    assert len(off) == 5
+    text = " ".join(README.split())
+    for claim in (
+        f"Five functions of a 7-40-40-1 ReLU network below 1e-8, down to 2^{relu['split']['rarest_log2_p']:.1f}, "
+        f"lie {-max(off):.1f} to {-min(off):.1f} decades below",
+        f"of each C_LZ up to {relu['line']['K_to']:.1f}",
+        f"down to 2^{min(both):.0f}, splitting at width 40 and the limit differ by at most "
+        f"{max(map(abs, relu['split']['bits_above_the_limit'])):.1f} bits",
+        f"came three times among {record['sizes']['n_samples'] // 5:,} networks",
+        f"between 2^{min(x['log2_p'] for x in limits):.1f} and 2^{max(x['log2_p'] for x in limits):.1f} at any",
+    ):
+        assert claim in text, claim
+
+
 def test_the_gains_of_reuse_are_the_benchmark_s():
     record = json.loads((ROOT / "figures" / "reuse_gain.json").read_text(encoding="utf-8"))
     gains = record["run"]["measured"]["sigma_w = 1, sigma_b = 1"]["gains"]["G = 2, m = 32"]
