@@ -292,8 +292,8 @@ TITLES = {
 
 def picture(numbers):
     """Three networks, and how P goes to its limit as the first of them widens."""
-    figure = Figure(figsize=(7.0, 6.0))
-    figure.subplots_adjust(left=0.08, right=0.925, bottom=0.075, top=0.96, wspace=0.4, hspace=0.27)
+    figure = Figure(figsize=(6.8, 5.2))
+    figure.subplots_adjust(left=0.085, right=0.925, bottom=0.085, top=0.955, wspace=0.42, hspace=0.31)
     axes = figure.subplots(2, 2).ravel()
     for ax, name in zip(axes, NETS, strict=False):
         panel(ax, numbers[name])
@@ -301,7 +301,7 @@ def picture(numbers):
     widths(axes[3], numbers["widths"])
     handles = axes[0].get_legend_handles_labels()
     axes[2].legend(
-        *handles, fontsize=6, frameon=False, loc="lower left", handlelength=1.6, borderpad=0.1, labelspacing=0.3
+        *handles, fontsize=6, frameon=False, loc="lower right", handlelength=1.6, borderpad=0.1, labelspacing=0.3
     )
     return figure
 
