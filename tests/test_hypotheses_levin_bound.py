@@ -53,6 +53,24 @@ class TestAbove:
         missed = sum(not test.effect_interval[0] <= 0 <= test.effect_interval[1] for test in tests)
         assert stats.binom.sf(missed - 1, 500, 0.05) >= LEVEL / 2
 
+    def test_the_p_value_is_the_sum_of_tails_that_counts_can_attain(self, rng):
+        """Functions that the bound makes rare, frequent and certain, against a scan of all counts."""
+        bound, n = line(1.5, 0.0), 300
+        for _ in range(20):
+            p = rng.dirichlet(np.full(256, 0.1))
+            prior = judged(rng, p, n)
+            attainable = [stats.binom.sf(np.arange(-1, n + 1), n, 2.0 ** (-1.5 * k)) for k in K]
+            smallest = min(tail[c] for tail, c in zip(attainable, prior.counts, strict=True))
+            expected = min(1.0, sum(tail[tail <= smallest * (1 + 1e-9)].max() for tail in attainable))
+            assert levin_bound_test(prior, K, bound).p_value == pytest.approx(expected, rel=1e-6)
+
+    def test_level_is_nearly_reached_where_counts_are_large(self, rng):
+        """Law: at least Binomial(400, 0.025) rejections, with 256 functions on the bound that come 400 times each."""
+        bound = line(0.0, 8.0)
+        rejected = sum(levin_bound_test(judged(rng, np.ones(256), 102_400), K, bound).is_rejected for _ in range(400))
+        assert stats.binom.cdf(rejected, 400, 0.025) >= LEVEL
+        assert stats.binom.sf(rejected - 1, 400, 0.05) >= LEVEL
+
     def test_a_bound_half_a_bit_too_low_is_rejected(self, rng):
         p, bound = on_the_line(0.7)
         test = levin_bound_test(judged(rng, p, 20_000), K, line(bound.a, bound.b + 0.5))

@@ -96,6 +96,8 @@ def prior_against_prior(
     span = (1.06 * least, -0.05 * least)
     handles += ax.plot(span, span, "-", color=LINE, linewidth=0.7, label="equal")
     ax.set(xlim=span, ylim=span)
+    if one.caveat or other.caveat:
+        ax.set_title("* picked by the same sample", fontsize=SMALL, loc="left", pad=3.0)
     ax.tick_params(labelsize=SMALL)
     ax.set_xlabel(rf"$\log_2 P$, {labels[0]}", fontsize=TEXT)
     ax.set_ylabel(rf"$\log_2 P$, {labels[1]}", fontsize=TEXT)
