@@ -12,7 +12,7 @@ from pfmap import TruthTables, maps
 from pfmap.kernels.counting import CountTable
 from pfmap.kernels.reuse import find_members, index_members
 from pfmap.sampling.fused import FusedSampler
-from pfmap.sampling.reuse import FixedSetSampler, Reuse, ReuseOrbitSampler, ReuseSampler, choose_reuse
+from pfmap.sampling.reuse import FixedSetSampler, Reuse, ReuseSampler, choose_reuse
 from pfmap.symmetry import canonicalize
 
 NETS = {
@@ -76,7 +76,7 @@ class Pilot:
     def __init__(self, net, seed, n_functions):
         cut = choose_reuse(net)
         n_clusters = n_functions // cut.cluster_size
-        words, counts, _ = ReuseOrbitSampler(net, cut, GROUP)(seed, 0, n_clusters)
+        words, counts, _ = ReuseSampler(net, cut, GROUP)(seed, 0, n_clusters)
         seen = counts >= 20
         tables = TruthTables.from_words(words[seen], net.domain)
         self.net = net
@@ -95,7 +95,7 @@ class Pilot:
         return {
             "reuse": ReuseSampler(self.net, cut),
             "fixed set": FixedSetSampler(self.net, cut, functions),
-            "reuse, pooled": ReuseOrbitSampler(self.net, cut, GROUP),
+            "reuse, pooled": ReuseSampler(self.net, cut, GROUP),
             "fixed set, pooled": FixedSetSampler(self.net, cut, orbits, GROUP),
         }
 

@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pfmap.errors import IncompatibleTables, InvalidInput, TooFewSamples
+from pfmap.kernels.sorting import reversed_bits, sort_rows
 from pfmap.provenance import checked_provenance, differing_fields, half_of_draws
 from pfmap.streams import generator
 from pfmap.symmetry import Symmetry, canonicalize, check_group
 from pfmap.tables import TruthTables, concatenate
 
-_MIRRORED = np.packbits(np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)[:, ::-1], axis=1).ravel()
 _CHUNK = 1 << 20
 
 
@@ -149,21 +149,25 @@ class FunctionCounts:
             at_least: as the attribute.
             unlisted: as the attribute.
 
-        Cost: two sorts; 3e6 functions of 7 inputs in about 2 s.
+        Cost: a sort; 3e6 functions of 7 inputs in about 0.5 s.
         """
         columns = [_as_counts("counts", counts, len(tables), min(1, _as_number("at_least", at_least)))]
         if squares is not None:
             columns.append(_as_counts("squares", squares, len(tables), 0))
-        keys = _string_order(tables)
-        order = np.argsort(keys, kind="stable")
-        keys, columns = keys[order], [column[order] for column in columns]
-        first = np.flatnonzero(np.concatenate([np.ones(min(1, len(keys)), np.bool_), keys[1:] != keys[:-1]]))
-        if len(first) < len(keys):
-            order, columns = order[first], [np.add.reduceat(column, first) for column in columns]
-        by_count = np.argsort(-columns[0], kind="stable")
-        columns = [column[by_count] for column in columns]
+        n_words = -(-tables.domain.n_points // 64)
+        rows = np.empty((len(tables), n_words + len(columns)), np.uint64)
+        rows[:, :n_words] = reversed_bits(tables.words())  # which sort as the strings f(0) f(1) … do
+        rows[:, n_words:].T[:] = columns
+        sort_rows(rows, n_words)
+        first = np.flatnonzero(np.append(np.ones(min(1, len(rows)), np.bool_), _differ(rows[:, :n_words])))
+        if len(first) < len(rows):
+            sums = np.add.reduceat(rows[:, n_words:], first)
+            rows = np.take(rows, first, axis=0)
+            rows[:, n_words:] = sums
+        rows = np.take(rows, _most_frequent_first(rows[:, n_words]), axis=0)
+        columns = [np.ascontiguousarray(column).view(np.int64) for column in rows[:, n_words:].T]
         return cls(
-            tables[order[by_count]],
+            TruthTables.from_words(reversed_bits(np.ascontiguousarray(rows[:, :n_words])), tables.domain),
             columns[0],
             int(columns[0].sum()) if n_samples is None else n_samples,
             {} if provenance is None else provenance,
@@ -428,8 +432,7 @@ class FunctionCounts:
         draws = provenance.get("draws", [])
         if draws:
             provenance["draws"] = half_of_draws(draws, seed, half)
-        present = np.flatnonzero(counts)
-        order = present[np.argsort(-counts[present], kind="stable")]
+        order = _most_frequent_first(counts)[: np.count_nonzero(counts)]
         return FunctionCounts(self.tables[order], counts[order], int(counts.sum()), provenance)
 
 
@@ -485,7 +488,16 @@ def _checked_squares(
     return squares
 
 
-def _string_order(tables: TruthTables) -> NDArray[np.bytes_]:
-    # Bytes with the first entry in the highest bit sort as the strings f(0) f(1) … do.
-    mirrored = _MIRRORED[tables.packed]
-    return mirrored.view(f"S{mirrored.shape[1]}").ravel()
+def _differ(rows: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    # Whether each row differs from the one before it; nothing is said of the first.
+    differs = np.zeros(max(0, len(rows) - 1), np.bool_)
+    for word in rows.T:
+        differs |= word[1:] != word[:-1]
+    return differs
+
+
+def _most_frequent_first(counts: NDArray[Any]) -> NDArray[np.int64]:
+    # The stable order; nearly all functions came once, which needs no sort.
+    often = np.flatnonzero(counts > 1)
+    ranked = often[np.argsort(-counts[often].astype(np.int64), kind="stable")]
+    return np.concatenate([ranked, np.flatnonzero(counts == 1), np.flatnonzero(counts == 0)])

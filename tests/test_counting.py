@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from pfmap.kernels.counting import ClusterCountTable, CountTable
+from pfmap.kernels.counting import ClusterCountTable, CountTable, Marks, keep_repeated, mark_keys
 
 
 def as_counter(table):
@@ -67,11 +67,11 @@ def test_a_million_keys_as_numpy_counts_them(rng):
 @pytest.mark.parametrize("expected", [0, 5_000, 20_000])
 def test_growth_loses_nothing(expected):
     table, keys = CountTable(1, expected=expected), np.arange(20_000, dtype=np.uint64)[:, None]
-    first = table._slots
+    first = table.slots
     for size in (1, 30, 33, 1_000, 20_000):
         table.add(keys[:size])
         assert len(table) == size
-    assert (table._slots is first) == (expected == 20_000)
+    assert (table.slots is first) == (expected == 20_000)
     assert as_counter(table) == {(k,): int(np.sum(k < np.array([1, 30, 33, 1_000, 20_000]))) for k in range(20_000)}
 
 
@@ -156,3 +156,62 @@ def test_counts_and_squares_add_up_side_by_side(rng, n_words):
     for value, weights in zip(values, (counts, squares), strict=True):
         assert value.dtype == np.int64
         assert dict(zip(map(tuple, found.tolist()), value.tolist(), strict=True)) == counted(keys, weights)
+
+
+@pytest.mark.parametrize("size", [0, 1, 40, 5_000])
+@pytest.mark.parametrize("at_most", [1, 37, 1 << 17])
+def test_pieces_are_the_items(rng, size, at_most):
+    table = ClusterCountTable(2)
+    keys = random_keys(rng, size, 2, 900)
+    table.add(keys, np.arange(1, size + 1), np.arange(2, size + 2))
+    pieces = list(table.pieces(at_most))
+    assert all(len(piece[0]) == at_most for piece in pieces[:-1])
+    for whole, parts in zip(table.items(), zip(*pieces, strict=True) if pieces else [[]] * 3, strict=True):
+        np.testing.assert_array_equal(whole, np.concatenate([whole[:0], *parts]))
+
+
+def test_a_table_that_foresees_grows_once(rng):
+    table, keys = CountTable(2), random_keys(rng, 40_000, 2, 1_000_000)
+    table.add(keys[:2_000])
+    table.foresee(400, 1_000_000)  # for which there is room
+    assert len(table.slots) == 4_096
+    table.foresee(4_000, 38_000)
+    slots = table.slots
+    table.add(keys[2_000:])
+    assert table.slots is slots
+    assert as_counter(table) == counted(keys)
+
+
+def repeated_among(marks, keys):
+    rows = np.arange(len(keys))
+    return rows[: keep_repeated(marks.cells, marks.shift, keys, rows)]
+
+
+@pytest.mark.parametrize("n_words", [1, 2, 5])
+@pytest.mark.parametrize("expected", [0, 3_000, 100_000])
+def test_marks_pass_over_no_key_that_came_twice(rng, n_words, expected):
+    """Keys come in two parts, some in both, as functions come to two threads."""
+    keys = np.unique(rng.integers(0, 1 << 64, (9_000, n_words), dtype=np.uint64), axis=0)
+    parts = [np.concatenate([keys[:3_000], keys[:1_000]]), keys[2_000:6_000]]
+    whole, halves = Marks(expected), [Marks(expected), Marks(expected)]
+    for part, half in zip(parts, halves, strict=True):
+        for marks in (whole, half):
+            mark_keys(marks.cells, marks.shift, part, np.arange(len(part)))
+    halves[0].add(halves[1])
+    np.testing.assert_array_equal(whole.cells, halves[0].cells)
+    found = set(repeated_among(whole, keys).tolist())
+    assert found >= set(range(1_000)) | set(range(2_000, 3_000))
+    if expected == 100_000:  # 6,000 keys in 1.6 to 3.2 million cells
+        assert len(found) < 2_100
+
+
+def test_marks_put_together_as_bits_would_miss_a_key():
+    # The fault planted: a key once in each part, its cells joined by a plain or.
+    key, one, other = np.array([[5, 6]], np.uint64), Marks(10), Marks(10)
+    for marks in (one, other):
+        mark_keys(marks.cells, marks.shift, key, np.arange(1))
+    plain = Marks(10)
+    plain.cells = one.cells | other.cells
+    assert len(repeated_among(plain, key)) == 0
+    one.add(other)
+    assert len(repeated_among(one, key)) == 1

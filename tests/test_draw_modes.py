@@ -7,6 +7,7 @@ import torch
 import pfmap
 from pfmap import FunctionCounts, IncompatibleTables, InvalidInput, TruthTables, maps
 from pfmap.sampling import Reuse
+from pfmap.sampling.reuse import ReuseSampler
 from pfmap.store import load_counts
 
 NET = maps.MLP(4, (8, 6))
@@ -32,6 +33,26 @@ def same(one, other):
     assert (one.n_samples, one.n_clusters, one.at_least) == (other.n_samples, other.n_clusters, other.at_least)
     if one.at_least:
         assert one.totals() == other.totals()
+
+
+@pytest.mark.parametrize("at_least", [2, 3])
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("is_marked", [True, False])
+def test_what_came_twice_is_counted_alike_where_a_draw_of_its_own_marks_it(
+    at_least, workers, is_marked, seed, monkeypatch
+):
+    """A chaotic net of 6 inputs brings a new function nearly always, one of 3 inputs soon knows them all."""
+    net = maps.MLP(6, (12, 12), "tanh", sigma_w=3.0) if is_marked else maps.MLP(3, (8,))
+    asked = []
+    monkeypatch.setattr(ReuseSampler, "mark", lambda *args, real=ReuseSampler.mark: (asked.append(args), real(*args)))
+    whole = pfmap.draw(net, 60_000, seed=seed, reuse=Reuse(2, 8), workers=workers)
+    assert not asked
+    assert whole.totals().functions > len(whole.truncated(at_least)) > 10
+    same(
+        pfmap.draw(net, 60_000, seed=seed, reuse=Reuse(2, 8), at_least=at_least, workers=workers),
+        whole.truncated(at_least),
+    )
+    assert bool(asked) == is_marked
 
 
 @pytest.mark.parametrize("pfm", [NET, FEATURES], ids=["kernel", "torch"])

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from pfmap.kernels.merging import ENDED, FULL, RunMerger, reversed_bits, sorted_rows
-from pfmap.tables import Cube, TruthTables
+from pfmap.kernels.merging import ENDED, FULL, RunMerger
 
 
 def merged(runs, n_words, n_columns, capacity, room):
@@ -49,11 +48,3 @@ def test_a_merge_is_the_sorted_union_with_counts_added(n_runs, n_words, n_column
     assert [tuple(key) for key in keys.tolist()] == sorted(everything)
     expected = np.array([everything[key] for key in sorted(everything)]).reshape(-1, n_columns)
     np.testing.assert_array_equal(counts, expected)
-
-
-@pytest.mark.parametrize("n", [1, 3, 6, 8])
-def test_reversed_bits_sort_as_strings(n, rng):
-    tables = TruthTables.from_bits(rng.integers(0, 2, (500, 2**n)), Cube(n))
-    keys = reversed_bits(tables.words())
-    assert tables[sorted_rows(keys)].strings() == sorted(tables.strings())
-    np.testing.assert_array_equal(reversed_bits(keys), tables.words())

@@ -17,13 +17,13 @@ from scipy import stats
 
 from pfmap import TruthTables, maps
 from pfmap.errors import IncompatibleTables, InvalidInput
+from pfmap.kernels.counting import ClusterCountTable
 from pfmap.kernels.normals import normals
-from pfmap.kernels.reuse import ClusterPlan, functions_by_cluster
+from pfmap.kernels.reuse import ClusterPlan, count_clusters
 from pfmap.sampling.fused import FusedSampler
 from pfmap.sampling.reuse import (
     FixedSetSampler,
     Reuse,
-    ReuseOrbitSampler,
     ReuseSampler,
     choose_reuse,
     cluster_plan,
@@ -84,14 +84,13 @@ def by_cluster(words, cluster_size):
 
 
 def kernel_by_cluster(plan, seed, first, count):
-    found, done = {}, 0
-    for keys, counts, clusters in functions_by_cluster(plan, seed, first, count, CLUSTERS):
-        rows = zip(keys.tolist(), counts.tolist(), (clusters + done).tolist(), strict=True)
-        listed = {(cluster, *key): k for key, k, cluster in rows}
-        assert len(listed) == len(keys)
-        found |= listed
-        done += int(clusters[-1]) + 1
-    assert done == count
+    found = {}
+    for cluster in range(count):
+        table = ClusterCountTable(plan.n_words)
+        count_clusters(plan, seed, first + cluster, 1, CLUSTERS, table)
+        keys, counts, squares = table.items()
+        assert np.array_equal(squares, counts**2)
+        found |= {(cluster, *key): k for key, k in zip(keys.tolist(), counts.tolist(), strict=True)}
     return found
 
 
@@ -178,7 +177,7 @@ def added(*parts):
 def samplers(net, reuse, tables):
     return {
         "all": ReuseSampler(net, reuse),
-        "orbits": ReuseOrbitSampler(net, reuse, GROUP),
+        "orbits": ReuseSampler(net, reuse, GROUP),
         "fixed": FixedSetSampler(net, reuse, tables),
         "fixed orbits": FixedSetSampler(net, reuse, tables, GROUP),
     }
@@ -219,7 +218,7 @@ def test_counts_and_squares_are_those_of_the_clusters(seed):
     for (cluster, *_), orbit, k in zip(listed, orbits, listed.values(), strict=True):
         in_clusters[(cluster, *orbit)] += k
     pooled = added(*({key: (k, k * k)} for (_, *key), k in in_clusters.items() for key in [tuple(key)]))
-    assert as_dict(ReuseOrbitSampler(NET, REUSE, GROUP)(seed, 0, 200)) == pooled
+    assert as_dict(ReuseSampler(NET, REUSE, GROUP)(seed, 0, 200)) == pooled
     members = {tuple(key) for key in canonicalize(tables, group=GROUP).representatives.words().tolist()}
     fixed = as_dict(FixedSetSampler(NET, REUSE, tables, GROUP)(seed, 0, 200))
     assert fixed == {key: value for key, value in pooled.items() if key in members}
@@ -341,7 +340,7 @@ def test_reuse_is_checked():
     with pytest.raises(InvalidInput, match="partial sums"):
         ReuseSampler(maps.MLP(16, (9,)), Reuse(1, 1 << 16))
     with pytest.raises(InvalidInput, match="at most 7"):
-        ReuseOrbitSampler(maps.MLP(8), Reuse(), GROUP)
+        ReuseSampler(maps.MLP(8), Reuse(), GROUP)
     with pytest.raises(IncompatibleTables):
         FixedSetSampler(maps.MLP(5), Reuse(), TruthTables.from_ints([1], 4))
 

@@ -8,6 +8,8 @@ invariants leave tied is enumerated, and the group elements that reach the canon
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -41,8 +43,9 @@ CHANGES, N_CHANGES = _plain_changes()
 """Of n things, row n: each step exchanges CHANGES[n, step] and the next; N_CHANGES[n] steps see all orders."""
 
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
-_U1, _U32 = np.uint64(1), np.uint64(32)
+_U1, _U32, _U63 = np.uint64(1), np.uint64(32), np.uint64(63)
 _ZERO = np.uint64(0)
+_BLOCK = 64
 
 
 def canonical_tables(
@@ -58,56 +61,97 @@ def canonical_tables(
         reversal: whether it negates all inputs at once.
         complement: whether it negates the output.
     """
-    low = np.ascontiguousarray(words[:, 0])
-    high = np.ascontiguousarray(words[:, 1]) if n_inputs == 7 else np.zeros_like(low)
-    least_low, least_high = np.empty_like(low), np.empty_like(high)
+    low = words[:, 0].copy()
+    high = words[:, 1].copy() if n_inputs == 7 else np.zeros_like(low)
     automorphisms = np.empty(len(low), np.int64)
-    _canonicalize(
-        low,
-        high,
-        n_inputs,
-        permutations,
-        flips,
-        reversal and not flips,
-        complement,
-        least_low,
-        least_high,
-        automorphisms,
+    scratch = canonical_scratch()
+    canonicalize_rows(low, high, n_inputs, (permutations, flips, reversal, complement), automorphisms, scratch)
+    return (np.stack([low, high], axis=1) if n_inputs == 7 else low[:, None]), automorphisms
+
+
+class CanonicalScratch(NamedTuple):
+    """What one thread works in."""
+
+    invariants: NDArray[np.uint64]  # of one table's inputs
+    groups: NDArray[np.int64]
+    best: NDArray[np.uint64]
+    ones: NDArray[np.uint64]  # of each input and table of a block
+    shared: NDArray[np.uint64]
+    flags: NDArray[np.uint64]
+    runs: NDArray[np.int64]
+
+
+def canonical_scratch() -> CanonicalScratch:
+    """Scratch for `canonicalize_rows`."""
+    return CanonicalScratch(
+        np.empty(MAX_INPUTS, np.uint64),
+        np.empty((MAX_INPUTS, 4), np.int64),
+        np.empty(3, np.uint64),
+        np.empty((MAX_INPUTS, _BLOCK), np.uint64),
+        np.empty((MAX_INPUTS, _BLOCK), np.uint64),
+        np.empty((3, _BLOCK), np.uint64),
+        np.empty(_BLOCK, np.int64),
     )
-    canonical = np.stack([least_low, least_high], axis=1) if n_inputs == 7 else least_low[:, None]
-    return canonical, automorphisms
 
 
 @njit(cache=True, nogil=True)
-def _canonicalize(low, high, n, permutations, flips, reversal, complement, least_low, least_high, automorphisms):
-    invariants = np.empty(MAX_INPUTS, np.uint64)
-    groups = np.empty((MAX_INPUTS, 4), np.int64)
-    best = np.empty(3, np.uint64)
-    full_low = ONES if n >= 6 else (_U1 << np.uint64(1 << n)) - _U1
-    full_high = ONES if n == 7 else _ZERO
-    half = 1 << (n - 1)
+def canonicalize_rows(low, high, n, symmetries, automorphisms, scratch):
+    """Replace tables uint64[k], uint64[k] by their canonical ones, and tell their automorphisms int64[k].
+
+    Symmetries are permutations, flips, reversal and complement, as of canonical_tables.
+    """
+    permutations, flips, reversal, complement = symmetries
+    invariants, groups, best, ones, shared, flags, runs = scratch
+    reversal = reversal and not flips
+    if permutations and not flips and not reversal:
+        for start in range(0, len(low), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            a, b, automorphic = low[block], high[block], automorphisms[block]
+            _sort_inputs(a, b, n, complement, automorphic, ones, shared, flags, runs)
+            for row in range(len(a)):
+                if automorphic[row] == 0:
+                    automorphic[row] = _search(
+                        a[row], b[row], n, True, False, False, complement, invariants, groups, best
+                    )
+                    b[row], a[row] = best[1], best[2]
+        return
     for row in range(len(low)):
-        a, b = low[row], high[row]
-        weight = popcount(a) + popcount(b)
-        if complement and weight > half:
-            a, b, weight = a ^ full_low, b ^ full_high, 2 * half - weight
-        best[0] = best[1] = best[2] = ONES
-        count = 0
-        for start in range(4):
-            negated, turned = start & 1, start >> 1
-            if (negated and not (complement and weight == half)) or (turned and not reversal):
-                continue
-            c, d = (a ^ full_low, b ^ full_high) if negated else (a, b)
-            if turned:
-                for k in range(n):
-                    c, d = flip_bit(c, d, k)
-            if flips:
-                count = _over_flips(c, d, n, weight, permutations, invariants, groups, best, count)
-            elif permutations:
-                count = _over_permutations(c, d, n, 1, invariants, groups, best, count)
-            else:
-                count = _judge(_ZERO, c, d, 1, best, count)
-        least_high[row], least_low[row], automorphisms[row] = best[1], best[2], count
+        automorphisms[row] = _search(
+            low[row], high[row], n, permutations, flips, reversal, complement, invariants, groups, best
+        )
+        high[row], low[row] = best[1], best[2]
+
+
+@njit(cache=True, nogil=True)
+def _full(n):
+    return ONES if n >= 6 else (_U1 << np.uint64(1 << n)) - _U1, ONES if n == 7 else _ZERO
+
+
+@njit(cache=True, nogil=True)
+def _search(a, b, n, permutations, flips, reversal, complement, invariants, groups, best):
+    """The canonical table of one, in `best`; returns the number of automorphisms."""
+    full_low, full_high = _full(n)
+    half = 1 << (n - 1)
+    weight = popcount(a) + popcount(b)
+    if complement and weight > half:
+        a, b, weight = a ^ full_low, b ^ full_high, 2 * half - weight
+    best[0] = best[1] = best[2] = ONES
+    count = 0
+    for start in range(4):
+        negated, turned = start & 1, start >> 1
+        if (negated and not (complement and weight == half)) or (turned and not reversal):
+            continue
+        c, d = (a ^ full_low, b ^ full_high) if negated else (a, b)
+        if turned:
+            for k in range(n):
+                c, d = flip_bit(c, d, k)
+        if flips:
+            count = _over_flips(c, d, n, weight, permutations, invariants, groups, best, count)
+        elif permutations:
+            count = _over_permutations(c, d, n, 1, invariants, groups, best, count)
+        else:
+            count = _judge(_ZERO, c, d, 1, best, count)
+    return count
 
 
 @njit(cache=True, nogil=True)
@@ -131,13 +175,13 @@ def flip_bit(low, high, k):
 
 
 @njit(cache=True, nogil=True, inline="always")
-def swap_bits(low, high, i, j):
-    """Exchange index bits i < j."""
+def swap_bits(low, high, i, j, where=ONES):
+    """Exchange index bits i < j; `where` is all ones, or zero to leave the table as it is."""
     if j == 6:
-        shift, mask = np.uint64(1 << i), SET[i]
+        shift, mask = np.uint64(1 << i), SET[i] & where
         moved = ((high << shift) ^ low) & mask
         return low ^ moved, high ^ (moved >> shift)
-    shift, mask = np.uint64((1 << j) - (1 << i)), SET[i] & ~SET[j]
+    shift, mask = np.uint64((1 << j) - (1 << i)), SET[i] & ~SET[j] & where
     moved = ((low >> shift) ^ low) & mask
     low ^= moved ^ (moved << shift)
     moved = ((high >> shift) ^ high) & mask
@@ -303,3 +347,78 @@ def _over_permutations(low, high, n, factor, invariants, groups, best, count):
         count = _judge(key, low, high, factor, best, count)
         at = 0
     return count
+
+
+def _merge_exchange(n: int) -> list[tuple[int, int]]:
+    """Comparators (i < j) that sort n things (Batcher; Knuth, The Art of Computer Programming 5.2.2, algorithm M)."""
+    comparators = []
+    for p in (1 << k for k in range((n - 1).bit_length() - 1, -1, -1)):
+        q, r, d = 1 << ((n - 1).bit_length() - 1), 0, p
+        while True:
+            comparators += [(i, i + d) for i in range(n - d) if i & p == r]
+            if q == p:
+                break
+            q, r, d = q // 2, p, q - p
+    return comparators
+
+
+N_COMPARATORS = np.array([len(_merge_exchange(n)) if n > 1 else 0 for n in range(MAX_INPUTS + 1)])
+COMPARATORS = np.zeros((MAX_INPUTS + 1, N_COMPARATORS.max(), 2), np.int64)
+for _n in range(2, MAX_INPUTS + 1):
+    COMPARATORS[_n, : N_COMPARATORS[_n]] = _merge_exchange(_n)
+
+
+@njit(cache=True, nogil=True)
+def _sort_inputs(low, high, n, complement, automorphisms, ones, shared, flags, runs):
+    """`_search` under permutations and complement on a block of tables at a time, each loop a run of vector operations.
+
+    A table that needs a search, as its complement or an order of tied inputs is open, is left with 0 automorphisms.
+    """
+    full_low, full_high = _full(n)
+    half, size = 1 << (n - 1), len(low)
+    original_low, original_high = low.copy(), high.copy()
+    tied, seen, open_ = flags[0], flags[1], flags[2]
+    for t in range(size):
+        weight = popcount(low[t]) + popcount(high[t])
+        flip = ONES if complement and weight > half else _ZERO
+        low[t] ^= flip & full_low
+        high[t] ^= flip & full_high
+        open_[t] = complement and weight == half
+        tied[t] = seen[t] = _ZERO
+    for k in range(n):
+        shared[k, :size] = _ZERO
+        for t in range(size):
+            ones[k, t] = popcount(high[t]) if k == 6 else popcount(low[t] & SET[k]) + popcount(high[t] & SET[k])
+        for t in range(size):
+            bit = _U1 << (ones[k, t] & _U63)
+            tied[t] |= seen[t] & bit
+            seen[t] |= bit
+    for k in range(n):
+        for j in range(k):
+            of_low, of_high = _ZERO if k == 6 else SET[j] & SET[k], SET[j] if k == 6 else SET[j] & SET[k]
+            for t in range(size):
+                both = popcount(low[t] & of_low) + popcount(high[t] & of_high)
+                shared[k, t] += _mix(both, ones[j, t])
+                shared[j, t] += _mix(both, ones[k, t])
+    for k in range(n):
+        for t in range(size):
+            is_tied = tied[t] >> (ones[k, t] & _U63) & _U1
+            ones[k, t] = ones[k, t] << np.uint64(56) | (shared[k, t] >> np.uint64(8)) & (_ZERO - is_tied)
+    for c in range(N_COMPARATORS[n]):
+        i, j = COMPARATORS[n, c, 0], COMPARATORS[n, c, 1]
+        for t in range(size):
+            x, y = ones[i, t], ones[j, t]
+            ones[i, t], ones[j, t] = min(x, y), max(x, y)
+            low[t], high[t] = swap_bits(low[t], high[t], i, j, ONES if x > y else _ZERO)
+    runs[:size] = 1
+    automorphisms[:] = 1
+    for k in range(n - 1):
+        for t in range(size):
+            swapped_low, swapped_high = swap_bits(low[t], high[t], k, k + 1)
+            is_same = ones[k, t] == ones[k + 1, t]
+            open_[t] |= np.uint64(is_same & ((swapped_low != low[t]) | (swapped_high != high[t])))
+            runs[t] = runs[t] + 1 if is_same else 1
+            automorphisms[t] *= runs[t]
+    for t in range(size):
+        if open_[t]:
+            low[t], high[t], automorphisms[t] = original_low[t], original_high[t], 0

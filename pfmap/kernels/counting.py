@@ -6,6 +6,7 @@ marks it free.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ AHEAD = 32
 _MAX_LOAD = 0.6
 _SMALLEST, _QUICK_GROWTH = 1 << 12, 1 << 19
 _LINE = 64
+_LARGE = 1 << 30
+_CELLS_A_KEY = 16
 
 
 @intrinsic
@@ -52,6 +55,29 @@ def hash_key(keys, i):
     return x ^ (x >> uint64(29))
 
 
+@njit(nogil=True, cache=True, inline="always")
+def find_slot(flat, stride, mask, keys, i, slot):
+    """Where the slot of row i begins, looked for from its own place on, and whether it was free: the key is there now.
+
+    Whoever asks adds a count at once, as a slot without one is free.
+    """
+    width = keys.shape[1]
+    while True:
+        base = slot * stride
+        if flat[base + width] == 0:
+            for w in range(width):
+                flat[base + w] = np.int64(keys[i, w])
+            return base, True
+        same = True
+        for w in range(width):
+            if flat[base + w] != np.int64(keys[i, w]):
+                same = False
+                break
+        if same:
+            return base, False
+        slot = (slot + 1) & mask
+
+
 @njit(nogil=True, cache=True)
 def _add(slots, keys, values, start, room):
     """Add values of keys[start:], stopping before `room` new ones are passed; returns the place reached and how many.
@@ -72,25 +98,11 @@ def _add(slots, keys, values, start, room):
             at[b] = np.int64(hash_key(keys, start + b) & uint64(mask))
             prefetch(flat, at[b] * stride)
         for b in range(batch):
-            slot = at[b]
             i = start + b
-            while True:
-                base = slot * stride
-                same = True
-                if flat[base + width] == 0:
-                    for w in range(width):
-                        flat[base + w] = keys[i, w]
-                    new += 1
-                else:
-                    for w in range(width):
-                        if flat[base + w] != keys[i, w]:
-                            same = False
-                            break
-                if same:
-                    for v in range(len(values)):
-                        flat[base + width + v] += values[v][i] if len(values[v]) else 1
-                    break
-                slot = (slot + 1) & mask
+            base, is_new = find_slot(flat, stride, mask, keys, i, at[b])
+            new += is_new
+            for v in range(len(values)):
+                flat[base + width + v] += values[v][i] if len(values[v]) else 1
         start += batch
     return start, new
 
@@ -112,18 +124,21 @@ def _move(slots, larger, width):
 
 
 @njit(nogil=True, cache=True)
-def _collect(slots, keys, values):
-    """Every key, and its values as columns."""
+def _collect(slots, start, keys, values):
+    """Keys from slot `start` on, and their values as columns, until they are full; returns the next slot and rows."""
     width, stride = keys.shape[1], slots.shape[1]
     flat, words = slots.reshape(-1), keys.reshape(-1)
-    row = 0
-    for base in range(0, len(flat), stride):
+    row, slot = 0, start
+    while slot < len(slots) and row < len(keys):
+        base = slot * stride
         if flat[base + width]:
             for w in range(width):
                 words[row * width + w] = flat[base + w]
             for v in range(len(values)):
                 values[v, row] = flat[base + width + v]
             row += 1
+        slot += 1
+    return slot, row
 
 
 def _free_slots(capacity: int, stride: int) -> NDArray[np.int64]:
@@ -134,34 +149,67 @@ def _free_slots(capacity: int, stride: int) -> NDArray[np.int64]:
 
 
 class _Sums:
-    """A growing table from keys, uint64[n_words], to sums of n_values positive numbers."""
+    """A growing table from keys, uint64[n_words], to sums of n_values positive numbers.
+
+    Attributes:
+        slots: int64[capacity, n_words + n_values], a key and its sums, all 0 where free; capacity is a power of two.
+        size: keys in there.
+    """
 
     def __init__(self, n_words: int, n_values: int, expected: int) -> None:
         self._n_words = n_words
-        self._size = 0
+        self.size = 0
         needed = int((expected + AHEAD) / _MAX_LOAD)
-        self._slots = _free_slots(max(_SMALLEST, 1 << needed.bit_length()), n_words + n_values)
+        self.slots = _free_slots(max(_SMALLEST, 1 << needed.bit_length()), n_words + n_values)
 
     def __len__(self) -> int:
-        return self._size
+        return self.size
+
+    def make_room(self, needed: int) -> int:
+        """Grow until so many new keys fit; returns how many do."""
+        while (room := self._room()) < needed:
+            self._grow(4 if len(self.slots) < _QUICK_GROWTH else 2)
+        return room
+
+    def foresee(self, soon: int, at_most: int) -> None:
+        """Where `soon` new keys would not fit, grow to what `at_most` new keys need; only fourfold from a GiB on.
+
+        Moving keys into a larger table costs as much as counting them; few large steps move them seldom.
+        """
+        if self._room() < soon:
+            fitting = int((self.size + at_most + AHEAD) / _MAX_LOAD / len(self.slots))
+            factor = 1 << max(1, fitting.bit_length())
+            self._grow(factor if factor * self.slots.nbytes <= _LARGE else min(factor, 4))
+
+    def _room(self) -> int:
+        return int(_MAX_LOAD * len(self.slots)) - self.size
+
+    def _grow(self, factor: int) -> None:
+        held = self.slots
+        self.slots = _free_slots(factor * len(held), held.shape[1])
+        _move(held, self.slots, self._n_words)
 
     def _add(self, keys: NDArray[np.uint64], *values: NDArray[np.int64]) -> None:
         start, words = 0, keys.view(np.int64)
         while start < len(keys):
-            room = int(_MAX_LOAD * len(self._slots)) - self._size
-            start, new = _add(self._slots, words, values, start, room)
-            self._size += new
-            if start < len(keys):
-                held = self._slots
-                factor = 4 if len(held) < _QUICK_GROWTH else 2
-                self._slots = _free_slots(factor * len(held), held.shape[1])
-                _move(held, self._slots, self._n_words)
+            room = self.make_room(min(AHEAD, len(keys) - start))
+            start, new = _add(self.slots, words, values, start, room)
+            self.size += new
 
-    def _items(self) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-        keys = np.empty((self._size, self._n_words), np.int64)
-        values = np.empty((self._slots.shape[1] - self._n_words, self._size), np.int64)
-        _collect(self._slots, keys, values)
-        return keys.view(np.uint64), values
+    def pieces(self, at_most: int = 1 << 17) -> Iterator[tuple[NDArray[Any], ...]]:
+        """All keys and their values, a piece of at most so many keys after the other, in no particular order."""
+        start = 0
+        for left in range(self.size, 0, -at_most):
+            size = min(left, at_most)
+            keys = np.empty((size, self._n_words), np.int64)
+            values = np.empty((self.slots.shape[1] - self._n_words, size), np.int64)
+            start, _ = _collect(self.slots, start, keys, values)
+            yield keys.view(np.uint64), *values
+
+    def _items(self) -> tuple[NDArray[Any], ...]:
+        empty = np.empty((0, self._n_words), np.uint64)
+        none = (np.empty(0, np.int64),) * (self.slots.shape[1] - self._n_words)
+        return next(self.pieces(max(1, self.size)), (empty, *none))
 
 
 _ONES = np.empty(0, np.int64)
@@ -183,7 +231,7 @@ class CountTable(_Sums):
 
     def items(self) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
         """All keys uint64[size, n_words] in no particular order, and their counts int64[size]."""
-        keys, (counts,) = self._items()
+        keys, counts = self._items()
         return keys, counts
 
 
@@ -202,5 +250,71 @@ class ClusterCountTable(_Sums):
 
     def items(self) -> tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.int64]]:
         """All keys uint64[size, n_words] in no particular order, their counts and their squares int64[size]."""
-        keys, (counts, squares) = self._items()
+        keys, counts, squares = self._items()
         return keys, counts, squares
+
+
+class Marks:
+    """Which keys came more than once, as far as two bits a cell can tell: never no where it should be yes.
+
+    Attributes:
+        cells: uint64[2^k], 32 cells of two bits each: no key that falls there came yet; one did (01); or more (11).
+
+    Error: a key that came once is taken for a repeated one where another shares its cell, with probability of about
+    keys / cells, at most 1 / 16 for as many as expected. Cost: 4 to 8 bytes an expected key.
+    """
+
+    def __init__(self, expected: int) -> None:
+        self.cells = np.zeros(1 << max(6, (expected * _CELLS_A_KEY // 32).bit_length()), np.uint64)
+
+    @property
+    def shift(self) -> np.uint64:
+        """What `cell_of` leaves out of 64 bits."""
+        return np.uint64(64 - (32 * len(self.cells)).bit_length() + 1)
+
+    def add(self, other: Marks) -> None:
+        """Marks of other samples, in equally many cells."""
+        once = np.uint64(0x5555555555555555)
+        both = self.cells & other.cells & once
+        self.cells |= other.cells
+        self.cells |= both << np.uint64(1)
+
+
+@njit(nogil=True, cache=True, inline="always")
+def cell_of(keys, i, shift):
+    """The cell of row i: the upper bits of a quick hash, as nothing is lost where two keys share a cell."""
+    x = uint64(0)
+    for w in range(keys.shape[1]):
+        x = (x ^ uint64(keys[i, w])) * uint64(0x9E3779B97F4A7C15)
+    return x >> shift
+
+
+@njit(nogil=True, cache=True)
+def mark_keys(cells, shift, keys, rows):
+    """Mark the listed rows of keys."""
+    at = np.empty(AHEAD, np.uint64)
+    for start in range(0, len(rows), AHEAD):
+        batch = min(AHEAD, len(rows) - start)
+        for b in range(batch):
+            at[b] = cell_of(keys, rows[start + b], shift)
+            prefetch(cells, np.int64(at[b] >> uint64(5)))
+        for b in range(batch):
+            word, place = at[b] >> uint64(5), uint64(2) * (at[b] & uint64(31))
+            cells[word] |= (uint64(1) + (uint64(2) & cells[word] >> place << uint64(1))) << place
+
+
+@njit(nogil=True, cache=True)
+def keep_repeated(cells, shift, keys, rows):
+    """Keep those of the listed rows in the list that may have come more than once; returns their number."""
+    at = np.empty(AHEAD, np.uint64)
+    kept = 0
+    for start in range(0, len(rows), AHEAD):
+        batch = min(AHEAD, len(rows) - start)
+        for b in range(batch):
+            at[b] = cell_of(keys, rows[start + b], shift)
+            prefetch(cells, np.int64(at[b] >> uint64(5)))
+        for b in range(batch):
+            rows[kept] = rows[start + b]
+            came_again = cells[at[b] >> uint64(5)] >> uint64(2) * (at[b] & uint64(31)) & uint64(2)
+            kept += came_again != uint64(0)
+    return kept

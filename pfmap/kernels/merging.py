@@ -65,27 +65,6 @@ class RunMerger:
         return int(why), int(n_rows)
 
 
-def sorted_rows(keys: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """The order that sorts keys uint64[k, n_words] word by word: int64[k]. Cost: 0.1 us a row of two words."""
-    return np.lexsort(keys.T[::-1])
-
-
-@njit(nogil=True, cache=True)
-def reversed_bits(words):
-    """Each uint64 with bit 0 as the highest bit, so that numbers compare as the strings f(0) f(1) … do."""
-    out = np.empty_like(words)
-    source, target = words.ravel(), out.ravel()
-    for i in range(len(source)):
-        x = source[i]
-        x = (x >> np.uint64(1)) & np.uint64(0x5555555555555555) | (x & np.uint64(0x5555555555555555)) << np.uint64(1)
-        x = (x >> np.uint64(2)) & np.uint64(0x3333333333333333) | (x & np.uint64(0x3333333333333333)) << np.uint64(2)
-        x = (x >> np.uint64(4)) & np.uint64(0x0F0F0F0F0F0F0F0F) | (x & np.uint64(0x0F0F0F0F0F0F0F0F)) << np.uint64(4)
-        x = (x >> np.uint64(8)) & np.uint64(0x00FF00FF00FF00FF) | (x & np.uint64(0x00FF00FF00FF00FF)) << np.uint64(8)
-        x = (x >> np.uint64(16)) & np.uint64(0x0000FFFF0000FFFF) | (x & np.uint64(0x0000FFFF0000FFFF)) << np.uint64(16)
-        target[i] = x >> np.uint64(32) | x << np.uint64(32)
-    return out
-
-
 @njit(nogil=True, cache=True, inline="always")
 def _before(heads, ended, one, other):
     # Ended runs come last; equal keys in the order of their runs.

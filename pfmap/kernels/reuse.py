@@ -12,7 +12,7 @@ a point, so the bits are those of the float64 logits of the float32 parameters.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterable
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -21,8 +21,15 @@ from numpy.typing import NDArray
 
 from pfmap.kernels import tiles
 from pfmap.kernels.bits import ONES
-from pfmap.kernels.canonical import CHANGES, N_CHANGES, canonical_tables, flip_bit, swap_bits
-from pfmap.kernels.counting import AHEAD, hash_key, prefetch
+from pfmap.kernels.canonical import (
+    CHANGES,
+    N_CHANGES,
+    canonical_scratch,
+    canonicalize_rows,
+    flip_bit,
+    swap_bits,
+)
+from pfmap.kernels.counting import ClusterCountTable, Marks, find_slot, hash_key, keep_repeated, mark_keys, prefetch
 from pfmap.kernels.lanes import LANES
 from pfmap.kernels.network import (
     STEP,
@@ -41,7 +48,6 @@ from pfmap.kernels.normals import SHARERS, buffers, next_stretch, start_run
 
 _EXACT_POINTS = 256
 _MOST_UNSURE = 16  # units of int16; with more, most functions would be summed twice
-_BATCH_BYTES = 1 << 23
 
 
 class ClusterPlan(NamedTuple):
@@ -105,9 +111,10 @@ class _Scratch(NamedTuple):
     h64: NDArray[np.float64]
     g64: NDArray[np.float64]
     keys: NDArray[np.uint64]
-    slots: NDArray[np.int32]
-    first: NDArray[np.int64]
-    counts: NDArray[np.int64]
+    rows: NDArray[np.int64]  # of keys that are no constants, then of distinct ones
+    counts: NDArray[np.int64]  # of these within the cluster
+    hashes: NDArray[np.uint64]
+    slots: NDArray[np.int32]  # 0, or the number of a distinct row and 1
 
 
 def _scratch(plan: ClusterPlan) -> _Scratch:
@@ -141,9 +148,10 @@ def _scratch(plan: ClusterPlan) -> _Scratch:
         np.zeros(_EXACT_POINTS, np.int64),
         *exact,
         np.zeros((R, plan.n_words), np.uint64),
+        np.zeros(R, np.int64),
+        np.zeros(R, np.int64),
+        np.zeros(R, np.uint64),
         np.zeros(1 << (2 * R - 1).bit_length(), np.int32),
-        np.zeros(R, np.int64),
-        np.zeros(R, np.int64),
     )
 
 
@@ -201,10 +209,13 @@ def _shorten(left, right, sizes, groups, limit, short_left, short_right):
 
     Two roundings err by one unit together, so beyond 1 + limit / unit the sign of a sum is sure.
     """
-    draws = len(sizes) // groups
-    largest = 0.0
+    draws, half = len(sizes) // groups, groups // 2
+    largest_left, largest = 0.0, 0.0
     for group in range(groups):
+        if group == half:
+            largest_left, largest = largest, 0.0
         largest += sizes[group * draws : (group + 1) * draws].max()
+    largest = max(largest_left, largest)
     if not 1e-30 < largest < 1e30 or not limit * tiles.MOST_SHORT < _MOST_UNSURE * largest:
         return 0
     factor = float32(tiles.MOST_SHORT / largest)
@@ -212,7 +223,7 @@ def _shorten(left, right, sizes, groups, limit, short_left, short_right):
         tiles.shorten(left, at, factor, short_left, at)
     for at in range(0, len(right), TILE):
         tiles.shorten(right, at, factor, short_right, at)
-    return 2 + int(limit * tiles.MOST_SHORT / largest)
+    return int(1.01 + limit * tiles.MOST_SHORT / largest)  # a product is rounded too, by 0.002
 
 
 @njit(nogil=True, cache=True)
@@ -341,57 +352,21 @@ def _fill_cluster(plan, s, number):
 
 
 @njit(nogil=True, cache=True)
-def _same(keys, r, q):
-    same = True
-    for w in range(keys.shape[1]):
-        same &= keys[r, w] == keys[q, w]
-    return same
-
-
-@njit(nogil=True, cache=True)
 def _set_constants_apart(keys, full, others):
     """List the rows that are no constant; returns how many, the zeros and the ones.
 
     Constants are the most frequent functions by far, so there is no branch on them.
     """
-    zeros, ones, n_others = 0, 0, 0
+    ones, n_others = uint64(0), 0
     for r in range(len(keys)):
-        one, zero = True, True
-        for w in range(keys.shape[1]):
-            one &= keys[r, w] == full
-            zero &= keys[r, w] == uint64(0)
-        ones += one
-        zeros += zero
+        word = keys[r, 0]
+        is_other = (word != uint64(0)) & (word != full)
+        for w in range(1, keys.shape[1]):
+            is_other |= keys[r, w] != word
         others[n_others] = r
-        n_others += not (one or zero)
-    return n_others, zeros, ones
-
-
-@njit(nogil=True, cache=True)
-def _merge(keys, times, rows, slots, first, counts):
-    """Distinct keys among some rows: where each comes first, and how often; returns their number.
-
-    Row r counts times[r], or once if `times` is empty. Slots are all 0 before and after, at least twice as many as
-    rows; `first` may be `rows`.
-    """
-    mask = len(slots) - 1
-    seen = 0
-    for r in rows:
-        k = times[r] if len(times) else 1
-        slot = np.int64(hash_key(keys, r) & uint64(mask))
-        while True:
-            known = slots[slot] - 1
-            if known < 0:
-                first[seen], counts[seen] = r, k
-                seen += 1
-                slots[slot] = seen
-                break
-            if _same(keys, r, first[known]):
-                counts[known] += k
-                break
-            slot = (slot + 1) & mask
-    slots[:] = 0
-    return seen
+        n_others += is_other
+        ones += word & uint64(not is_other)
+    return n_others, len(keys) - n_others - np.int64(ones), np.int64(ones)
 
 
 @njit(nogil=True, cache=True)
@@ -405,52 +380,131 @@ def _next_cluster(plan, s, seed, index, stream, number, left):
 
 
 @njit(nogil=True, cache=True)
-def _count_within(plan, s, seed, first, count, stream, full, keys, counts, clusters):
-    """Distinct functions of each cluster, until all are drawn or no room is left; returns clusters and rows."""
-    R, width = s.keys.shape
-    once = np.empty(0, np.int64)
-    left, rows, drawn = 0, 0, 0
-    while drawn < count and rows + R <= len(keys):
+def _mark_clusters(plan, s, seed, first, count, stream, full, cells, shift):
+    left = 0
+    for drawn in range(count):
         left = _next_cluster(plan, s, seed, first + uint64(drawn), stream, drawn + 1, left)
-        others, zeros, ones = _set_constants_apart(s.keys, full, s.first)
-        seen = _merge(s.keys, once, s.first[:others], s.slots, s.first, s.counts)
+        others = _set_constants_apart(s.keys, full, s.rows)[0]
+        mark_keys(cells, shift, s.keys, s.rows[:others])
+
+
+def mark_clusters(plan: ClusterPlan, seed: int, first: int, count: int, stream: int, marks: Marks) -> None:
+    """Mark the functions of clusters, but for the constants; arguments as of count_clusters."""
+    where = np.uint64(seed), np.uint64(first), count, stream, _full_word(plan)
+    _mark_clusters(plan, _scratch(plan), *where, marks.cells, marks.shift)
+
+
+@njit(nogil=True, cache=True)
+def _to_orbits(keys, n_rows, n, symmetries, rows, low, high, automorphisms, scratch):
+    """Replace the listed keys by their canonical ones, from the first row of keys on."""
+    for e in range(n_rows):
+        low[e], high[e] = keys[rows[e], 0], keys[rows[e], 1] if n == 7 else uint64(0)
+    canonicalize_rows(low[:n_rows], high[:n_rows], n, symmetries, automorphisms[:n_rows], scratch)
+    for e in range(n_rows):
+        rows[e], keys[e, 0] = e, low[e]
+        if n == 7:
+            keys[e, 1] = high[e]
+
+
+@njit(nogil=True, cache=True)
+def _merge(keys, n_rows, rows, counts, hashes, local, flat, stride, mask):
+    """Distinct ones among the listed keys, in place of the list, with counts and hashes; returns their number.
+
+    Asks for the slot of each in the table that comes next. `local` is all 0 before and after.
+    """
+    seen, local_mask = 0, uint64(len(local) - 1)
+    for e in range(n_rows):
+        r = rows[e]
+        x = hash_key(keys, r)
+        prefetch(flat, np.int64(x & mask) * stride)
+        slot = (x >> uint64(40)) & local_mask
+        while True:
+            known = local[slot] - 1
+            if known < 0:
+                rows[seen], counts[seen], hashes[seen] = r, 1, x
+                seen += 1
+                local[slot] = seen
+                break
+            same = True
+            for w in range(keys.shape[1]):
+                same &= keys[r, w] == keys[rows[known], w]
+            if same:
+                counts[known] += 1
+                break
+            slot = (slot + uint64(1)) & local_mask
+    local[:] = 0
+    return seen
+
+
+@njit(nogil=True, cache=True)
+def _count_clusters(
+    plan, s, seed, first, count, stream, full, symmetries, orbits, cells, shift, slots, room, constants
+):
+    """Clusters into a table, until all are drawn or no room is left; returns clusters and keys new to the table.
+
+    Row 0 of `constants` takes counts and squares of 0, row 1 those of 1; with complement in the group row 0 takes both.
+    """
+    R, stride = len(s.keys), slots.shape[1]
+    flat, mask, width = slots.reshape(-1), uint64(len(slots) - 1), stride - 2
+    pooled, complement = symmetries[0] or symmetries[1] or symmetries[2] or symmetries[3], symmetries[3]
+    low, high, automorphisms, scratch = orbits
+    left, drawn, new = 0, 0, 0
+    while drawn < count and new + R <= room:
+        left = _next_cluster(plan, s, seed, first + uint64(drawn), stream, drawn + 1, left)
+        others, zeros, ones = _set_constants_apart(s.keys, full, s.rows)
+        if complement:
+            zeros, ones = zeros + ones, 0
+        for constant, times in ((0, zeros), (1, ones)):
+            constants[constant, 0] += times
+            constants[constant, 1] += times * times
+        if len(cells):
+            others = keep_repeated(cells, shift, s.keys, s.rows[:others])
+        if pooled:
+            _to_orbits(s.keys, others, plan.settings[0], symmetries, s.rows, low, high, automorphisms, scratch)
+        seen = _merge(s.keys, others, s.rows, s.counts, s.hashes, s.slots, flat, stride, mask)
         for e in range(seen):
-            for w in range(width):
-                keys[rows + e, w] = s.keys[s.first[e], w]
-            counts[rows + e] = s.counts[e]
-        stop = rows + seen
-        for constant, times in ((uint64(0), zeros), (full, ones)):
-            if times:
-                keys[stop] = constant
-                counts[stop] = times
-                stop += 1
-        clusters[rows:stop] = drawn
-        rows = stop
+            base, is_new = find_slot(flat, stride, np.int64(mask), s.keys, s.rows[e], np.int64(s.hashes[e] & mask))
+            new += is_new
+            k = s.counts[e]
+            flat[base + width] += k
+            flat[base + width + 1] += k * k
         drawn += 1
-    return drawn, rows
+    return drawn, new
 
 
-def functions_by_cluster(
-    plan: ClusterPlan, seed: int, first: int, count: int, stream: int
-) -> Generator[tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.int64]]]:
-    """The functions of clusters first … first + count - 1 of a stream of a seed, in batches of whole clusters.
+def count_clusters(
+    plan: ClusterPlan, seed: int, first: int, count: int, stream: int, table: ClusterCountTable,
+    symmetries: tuple[bool, bool, bool, bool] = (False,) * 4, marks: Marks | None = None,
+) -> None:  # fmt: skip
+    """Add the functions of clusters first … first + count - 1 of a stream of a seed to a table, or their orbits.
 
-    Yields:
-        Tables uint64[rows, n_words], how often each came in its cluster, int64[rows], and the number of the cluster
-        within the batch, int64[rows], ascending. A cluster lists a function once.
+    Args:
+        plan: the network and its reuse.
+        seed: 0 to 2^64 - 1.
+        first: index of the first cluster.
+        count: clusters.
+        stream: the stream of the seed that holds their latents.
+        table: of the plan's n_words.
+        symmetries: permutations, flips, reversal and complement, as of canonical_tables; with any, at most 7 inputs.
+        marks: of the same clusters and more; functions that came but once in all of them are passed over.
     """
     scratch, full = _scratch(plan), _full_word(plan)
-    room = max(plan.cluster_size, _BATCH_BYTES // (8 * plan.n_words + 16))
-    keys = np.empty((room, plan.n_words), np.uint64)
-    counts, clusters = np.empty(room, np.int64), np.empty(room, np.int64)
+    R = plan.cluster_size if any(symmetries) else 0
+    orbits = np.empty(R, np.uint64), np.empty(R, np.uint64), np.empty(R, np.int64), canonical_scratch()
+    constants = np.zeros((2, 2), np.int64)
+    cells, shift = (np.empty(0, np.uint64), np.uint64(0)) if marks is None else (marks.cells, marks.shift)
     done = 0
     while done < count:
+        room = table.make_room(plan.cluster_size)
         scratch.held[:] = 0
-        start = np.uint64(first + done)
-        args = (plan, scratch, np.uint64(seed), start, count - done, stream, full, keys, counts, clusters)
-        drawn, rows = _count_within(*args)
-        yield keys[:rows], counts[:rows], clusters[:rows]
+        where = np.uint64(seed), np.uint64(first + done), count - done, stream, full
+        into = symmetries, orbits, cells, shift, table.slots, room, constants
+        drawn, new = _count_clusters(plan, scratch, *where, *into)
+        table.size += new
         done += drawn
+    came = constants[:, 0] > 0
+    keys = np.repeat(np.array([[0], [full]], np.uint64), plan.n_words, axis=1)
+    table.add(keys[came], constants[came, 0], constants[came, 1])
 
 
 def _full_word(plan: ClusterPlan) -> np.uint64:
@@ -544,18 +598,18 @@ def _count_members(plan, s, seed, first, count, stream, full, bitmap, slots, con
     left = 0
     for drawn in range(count):
         left = _next_cluster(plan, s, seed, first + uint64(drawn), stream, drawn + 1, left)
-        others, zeros, ones = _set_constants_apart(s.keys, full, s.first)
+        others, zeros, ones = _set_constants_apart(s.keys, full, s.rows)
         likely = 0
         for e in range(others):
-            r = s.first[e]
+            r = s.rows[e]
             x = hash_key(s.keys, r)
             bit = (x >> uint64(32)) & bits
             prefetch(flat, np.int64(x & mask) * width)
-            s.first[likely] = r
+            s.rows[likely] = r
             likely += (bitmap[bit >> uint64(6)] >> (bit & uint64(63))) & uint64(1) != uint64(0)
         n_touched = 0
         for e in range(likely):
-            member = _look_up(s.keys, s.first[e], slots)
+            member = _look_up(s.keys, s.rows[e], slots)
             if member >= 0:
                 if tally[member] == 0:
                     touched[n_touched] = member
@@ -579,7 +633,7 @@ def count_members(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """How often members of a fixed set come in some clusters, and their counts within clusters, squared and summed.
 
-    Both are int64[n_members]; arguments as in functions_by_cluster.
+    Both are int64[n_members]; arguments as in count_clusters.
     """
     scratch = _scratch(plan)
     tally, touched = np.zeros(index.n_members, np.int32), np.empty(plan.cluster_size + 2, np.int64)
@@ -592,83 +646,12 @@ def count_members(
 # Orbits
 
 
-def orbits_by_cluster(
-    keys: NDArray[np.uint64], counts: NDArray[np.int64], clusters: NDArray[np.int64], n_inputs: int,
-    symmetries: tuple[bool, bool, bool, bool],
-) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:  # fmt: skip
-    """From a batch of functions by cluster to orbits: canonical tables and counts, an orbit once a cluster.
-
-    Args:
-        keys: uint64[rows, n_words] of at most 7 inputs.
-        counts: int64[rows], how often each came in its cluster.
-        clusters: int64[rows], ascending.
-        n_inputs: n.
-        symmetries: whether permutations, flips, reversal and complement are in the group.
-    """
-    permutations, flips, reversal, complement = symmetries
-    numbers, first = _number(keys)
-    canonical, _ = canonical_tables(
-        keys[first], n_inputs, permutations=permutations, flips=flips, reversal=reversal, complement=complement
-    )
-    rows, totals = np.empty(len(keys), np.int64), np.empty(len(keys), np.int64)
-    representatives = canonical[numbers]
-    seen = _merge_within(representatives, counts, clusters, rows, totals)
-    return representatives[rows[:seen]], totals[:seen]
-
-
-@njit(nogil=True, cache=True)
-def _number(keys):
-    """Each row's number among the distinct rows, and where these come first."""
-    capacity = 64
-    while capacity < 2 * len(keys):
-        capacity *= 2
-    mask = capacity - 1
-    slots = np.zeros(capacity, np.int32)
-    numbers, first = np.empty(len(keys), np.int64), np.empty(len(keys), np.int64)
-    at = np.empty(AHEAD, np.int64)
-    seen = 0
-    for start in range(0, len(keys), AHEAD):
-        stop = min(start + AHEAD, len(keys))
-        for i in range(start, stop):
-            at[i - start] = np.int64(hash_key(keys, i) & uint64(mask))
-            prefetch(slots, at[i - start])
-        for i in range(start, stop):
-            slot = at[i - start]
-            while slots[slot] and not _same(keys, i, first[slots[slot] - 1]):
-                slot = (slot + 1) & mask
-            if slots[slot] == 0:
-                first[seen] = i
-                seen += 1
-                slots[slot] = seen
-            numbers[i] = slots[slot] - 1
-    return numbers, first[:seen]
-
-
-@njit(nogil=True, cache=True)
-def _merge_within(keys, times, clusters, first, counts):
-    """Merge the equal keys of each cluster, as _merge."""
-    largest, start, merged = 0, 0, 0
-    for i in range(1, len(keys) + 1):
-        if i == len(keys) or clusters[i] != clusters[start]:
-            largest, start = max(largest, i - start), i
-    capacity = 2
-    while capacity < 2 * largest:
-        capacity *= 2
-    slots = np.zeros(capacity, np.int32)
-    start = 0
-    for i in range(1, len(keys) + 1):
-        if i == len(keys) or clusters[i] != clusters[start]:
-            merged += _merge(keys, times, np.arange(start, i), slots, first[merged:], counts[merged:])
-            start = i
-    return merged
-
-
 def orbit_members(
     keys: NDArray[np.uint64], n_inputs: int, symmetries: tuple[bool, bool, bool, bool]
 ) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     """Every image of each function under a group: uint64[size |G|, n_words], and the function's number int64[size |G|].
 
-    Arguments as in orbits_by_cluster. A function that some group elements leave as it is comes once for each.
+    Symmetries as of canonical_tables. A function that some group elements leave as it is comes once for each.
     """
     permutations, flips, reversal, complement = symmetries
     order = (math.factorial(n_inputs) if permutations else 1) * (1 + complement)

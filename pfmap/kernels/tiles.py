@@ -320,7 +320,7 @@ def _bits(b: Builder, masks: list[Value]) -> Value:
 sign_sums_16, sign_sums_32, sign_sums_64 = (_make_sign_sums(points) for points in (16, 32, 64))
 
 _SHORT = ir.IntType(16)
-MOST_SHORT = 1 << 14
+MOST_SHORT = (1 << 14) - 1
 """Sums of two shorts of at most this size do not overflow."""
 
 
@@ -370,15 +370,17 @@ def _make_short_sums(points: int) -> Any:
             listed = pointer_to(context, b, sig.args[9], *near_)
             kept = [shorts(b, fixed, place(start)) for start in range(0, points, lanes)]
             limits, zero = splat(b, limit_, vector), ir.Constant(vector, [0] * lanes)
+            doubled = b.add(limits, limits)
 
             def body(r: Value, carried: list[Value]) -> list[Value]:
                 start = b.mul(r, place(TILE))
                 sums = [b.add(x, shorts(b, others, b.add(start, place(lanes * v)))) for v, x in enumerate(kept)]
                 negative = [b.icmp_signed("<", x, zero) for x in sums]
                 b.store(_bits(b, negative), b.gep(words, [b.mul(r, stride_)]))
-                sizes = [b.select(less, b.sub(zero, x), x) for less, x in zip(negative, sums, strict=True)]
-                least = functools.reduce(lambda x, y: b.select(b.icmp_signed("<", x, y), x, y), sizes)
-                close = _bits(b, [b.icmp_signed("<=", least, limits)])
+                # As unsigned numbers, sums of -limit … limit and no others are at most 2 limit once it is added.
+                shifted = [b.add(x, limits) for x in sums]
+                least = functools.reduce(lambda x, y: b.select(b.icmp_unsigned("<", x, y), x, y), shifted)
+                close = _bits(b, [b.icmp_unsigned("<=", least, doubled)])
                 b.store(r, b.gep(listed, carried))
                 return [b.add(carried[0], b.zext(b.icmp_unsigned("!=", close, place(0)), INT64))]
 
@@ -447,11 +449,12 @@ def peak(typing: Any, array: Any, at: Any, n_vectors: Any) -> Any:
             return [b.select(b.icmp_signed(">", size, carried[0]), size, carried[0])]
 
         (vector,) = loop(b, args[2], [ints(0)], body)
-        largest = b.extract_element(vector, ir.Constant(INT32, 0))
-        for lane in range(1, LANES):
-            x = b.extract_element(vector, ir.Constant(INT32, lane))
-            largest = b.select(b.icmp_signed(">", x, largest), x, largest)
-        return b.bitcast(largest, FLOAT)
+        while vector.type.count > 1:  # the lower half against the upper half
+            half = vector.type.count // 2
+            low, high = (ir.Constant(ir.VectorType(INT32, half), [*range(start, start + half)]) for start in (0, half))
+            one, other = b.shuffle_vector(vector, vector, low), b.shuffle_vector(vector, vector, high)
+            vector = b.select(b.icmp_signed(">", one, other), one, other)
+        return b.bitcast(b.extract_element(vector, ir.Constant(INT32, 0)), FLOAT)
 
     return signature, generate
 

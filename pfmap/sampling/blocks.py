@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Protocol, TypeAlias
+from queue import Empty, SimpleQueue
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pfmap.kernels.counting import ClusterCountTable, CountTable
-from pfmap.store import RunFolder
 from pfmap.symmetry import Symmetry, canonicalize
 from pfmap.tables import Domain, TruthTables
+
+T = TypeVar("T")
 
 Rows: TypeAlias = tuple[NDArray[np.uint64], NDArray[np.int64], *tuple[NDArray[np.int64], ...]]
 """Functions uint64[k, W], their counts int64[k], and where samples come in clusters their squares int64[k]."""
@@ -24,8 +27,8 @@ Rows: TypeAlias = tuple[NDArray[np.uint64], NDArray[np.int64], *tuple[NDArray[np
 class Sampler(Protocol):
     """Draws that are pure functions of (seed, index); an index is a sample, or a cluster of samples."""
 
-    def __call__(self, seed: int, first: int, count: int) -> NDArray[np.uint64] | Rows:
-        """Functions of `count` draws from `first` on: a row a sample, uint64[count, W], or distinct ones as Rows."""
+    def count_into(self, table: Any, seed: int, first: int, count: int) -> None:
+        """Add the functions of `count` draws from `first` on to a CountTable, or ClusterCountTable."""
 
 
 @dataclass(frozen=True)
@@ -72,13 +75,27 @@ class Job:
             CancelledError: `stopped` became true before the block was whole.
         """
         table = self.new_table()
+        self._count(table, index, stopped)
+        rows: Rows = table.items()
+        return rows if self.narrow is None else self.narrow(rows)
+
+    def add_block(self, table: Any, index: int, stopped: Callable[[], bool]) -> None:
+        """Draw one block and add its rows to a table; as draw_block, which leaves part of a block in there."""
+        if self.narrow is None:
+            self._count(table, index, stopped)
+        else:
+            table.add(*self.draw_block(index, stopped))
+
+    def _count(self, table: Any, index: int, stopped: Callable[[], bool]) -> None:
+        for first, count in self.batches(index, stopped):
+            self.sampler.count_into(table, self.seed, first, count)
+
+    def batches(self, index: int, stopped: Callable[[], bool]) -> Iterator[tuple[int, int]]:
+        """First draw and number of draws of each batch of a block; CancelledError once `stopped` is true."""
         for first in range(self.start(index), self.stop(index), self.batch):
             if stopped():
                 raise CancelledError
-            drawn = self.sampler(self.seed, first, min(self.batch, self.stop(index) - first))
-            table.add(*(drawn if isinstance(drawn, tuple) else (drawn,)))
-        rows: Rows = table.items()
-        return rows if self.narrow is None else self.narrow(rows)
+            yield first, min(self.batch, self.stop(index) - first)
 
     def new_table(self) -> Any:
         """An empty table for the rows of blocks: add(*rows), then items()."""
@@ -113,29 +130,50 @@ class Narrow:
         return rows
 
 
-def on_threads(
-    job: Job, indices: Iterable[int], workers: int, folder: RunFolder | None
-) -> Generator[tuple[int, Rows | None]]:
-    """Draw blocks on threads of this process: each (index, rows) as it is done; None for rows that are kept on disk."""
+def on_threads(indices: Iterable[int], workers: int, draw: Callable[[int, Callable[[], bool]], None]) -> Generator[int]:
+    """Call draw(index, stopped) on threads of this process: each index as it is done."""
     waiting = iter(indices)
     stopped = threading.Event()
 
-    def draw_block(index: int) -> tuple[int, Rows | None]:
-        rows = job.draw_block(index, stopped.is_set)
-        if folder is None:
-            return index, rows
-        folder.write_block(index, *rows)
-        return index, None
+    def call(index: int) -> int:
+        draw(index, stopped.is_set)
+        return index
 
     with ThreadPoolExecutor(workers) as pool:
         try:
             # Two blocks a worker in flight keep every thread busy and memory bounded.
-            running = {pool.submit(draw_block, index) for index in islice(waiting, 2 * workers)}
+            running = {pool.submit(call, index) for index in islice(waiting, 2 * workers)}
             while running:
                 done, running = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
                     yield future.result()
-                running |= {pool.submit(draw_block, index) for index in islice(waiting, len(done))}
+                running |= {pool.submit(call, index) for index in islice(waiting, len(done))}
         finally:  # an error, Ctrl-C or a reader that left: threads end with their batch
             stopped.set()
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+class PerThread(Generic[T]):
+    """Things of which each thread that asks holds one to itself, so that none waits for another.
+
+    Attributes:
+        make: makes one where none is free.
+    """
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self.make = make
+        self._free: SimpleQueue[T] = SimpleQueue()
+
+    @contextmanager
+    def one(self) -> Iterator[T]:
+        """One of them, given back if nothing goes wrong."""
+        try:
+            thing = self._free.get_nowait()
+        except Empty:
+            thing = self.make()
+        yield thing
+        self._free.put(thing)
+
+    def all(self) -> list[T]:
+        """All that were made and given back."""
+        return [self._free.get() for _ in range(self._free.qsize())]

@@ -7,10 +7,10 @@ import os
 import re
 from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, version
-from itertools import chain
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
@@ -19,15 +19,16 @@ import numpy as np
 
 from pfmap.counts import FunctionCounts, Totals
 from pfmap.errors import IncompatibleTables, InvalidInput
+from pfmap.kernels.counting import Marks
 from pfmap.maps import MLP, ParameterFunctionMap
 from pfmap.maps.protocol import declared_symmetry
-from pfmap.sampling.blocks import Job, Narrow, Rows, Sampler, on_threads
+from pfmap.sampling.blocks import Job, Narrow, PerThread, Rows, Sampler, on_threads
 from pfmap.sampling.device_normals import STREAM as DEVICE_STREAM
 from pfmap.sampling.fused import FusedSampler
-from pfmap.sampling.reuse import FixedSetSampler, Reuse, ReuseOrbitSampler, ReuseSampler, choose_reuse
+from pfmap.sampling.reuse import FixedSetSampler, Reuse, ReuseSampler, choose_reuse
 from pfmap.sampling.torch_engine import DeviceSampler, TorchSampler
 from pfmap.sampling.torch_reuse import TorchReuseSampler, choose_torch_reuse, require_readout
-from pfmap.store import RunFolder
+from pfmap.store import RunFolder, half_of_free_memory
 from pfmap.streams import check_seed
 from pfmap.symmetry import Symmetry, canonicalize
 from pfmap.tables import Domain, TruthTables, require_tables
@@ -124,14 +125,7 @@ def draw(
         raise InvalidInput("scheduler is given, but not engine='dask'; pass both, or neither")
     with ExitStack() as stack:
         if out is None and limit is None and engine != "dask":
-            table = plan.job.new_table()
-            bar = stack.enter_context(_progress_bar(plan, progress))
-            blocks = on_threads(plan.job, range(plan.job.n_blocks), threads, None)
-            for index, rows in stack.enter_context(closing(blocks)):
-                if rows is not None:  # they are, without a folder
-                    table.add(*rows)
-                bar.update(plan.samples_of(index))
-            return plan.counts([table.items()])
+            return plan.counts(_in_memory(plan, threads, progress))
         if out is None:
             if scheduler is not None:
                 raise InvalidInput("a cluster needs `out`, a folder that all of its workers see")
@@ -171,9 +165,7 @@ class _Plan:
     def finish(self, folder: RunFolder, memory: int | None) -> FunctionCounts:
         """What all blocks in a folder add up to becomes its result: as many of its functions as fit the memory."""
         if self.only is not None:
-            pieces = ((words, *numbers.T) for words, numbers in folder.merged(memory))
-            none = self.job.new_table().items()  # its columns are there where nothing came
-            counts = self.counts(chain([none], pieces))
+            counts = self.counts((words, *numbers.T) for words, numbers in folder.merged(memory))
             folder.finish(counts)
             return counts
         folder.finish_merged(
@@ -188,25 +180,30 @@ class _Plan:
 
     def counts(self, pieces: Iterable[Rows]) -> FunctionCounts:
         """What all blocks add up to, in memory."""
-        columns = [np.concatenate(column) for column in zip(*pieces, strict=True)]
+        below, listed = Totals(), [self.job.new_table().items()]  # columns, where nothing came
+        passed_over = self.n_samples  # functions that came once and are in no table
+        for rows in pieces:
+            if self.at_least > 1:
+                passed_over -= int(rows[1].sum())
+                rare = rows[1] < self.at_least
+                below += Totals.of(rows[1][rare], rows[-1][rare], self.cluster_size)
+                often = np.flatnonzero(~rare)
+                words, k, *squares = rows
+                rows = (np.take(words, often, axis=0), k[often], *(column[often] for column in squares))
+            listed.append(rows)
         if self.only is not None:  # those that never came have their zeros
-            columns[0] = np.concatenate([columns[0], self.only.words()])
-            columns[1:] = [np.concatenate([column, np.zeros(len(self.only), np.int64)]) for column in columns[1:]]
-        words, counts, *squares = columns
-        below = counts < self.at_least
-        unlisted = None
-        if self.at_least > 1:
-            unlisted = Totals.of(counts[below], (squares or [counts])[0][below], self.cluster_size)
-            words, counts, *squares = (column[~below] for column in (words, counts, *squares))
+            zeros = np.zeros(len(self.only), np.int64)
+            listed.append((self.only.words(), *[zeros] * (len(listed[0]) - 1)))
+        words, *columns = (np.concatenate(column) for column in zip(*listed, strict=True))
         return FunctionCounts.from_unordered(
             TruthTables.from_words(words, self.domain),
-            counts,
+            columns[0],
             self.provenance,
             n_samples=self.n_samples,
-            squares=squares[0] if squares else None,
+            squares=columns[1] if self.job.clustered else None,
             n_clusters=self.job.n_draws,
             at_least=self.at_least,
-            unlisted=unlisted,
+            unlisted=below + Totals(passed_over, passed_over, passed_over) if self.at_least > 1 else None,
         )
 
 
@@ -282,6 +279,57 @@ def _plan(
     return _Plan(job, pfm.domain, size, only, at_least, kind, provenance, header)
 
 
+def _in_memory(plan: _Plan, workers: int, progress: bool | None) -> Generator[Rows]:
+    """All rows, each function once, a piece at a time."""
+    job, started = plan.job, count()
+    tables = PerThread(job.new_table)
+    if plan.at_least > 1 and isinstance(job.sampler, ReuseSampler) and (new := job.sampler.worth_marking(job.seed)):
+        job = replace(job, sampler=job.sampler.repeated(_marked(plan, job.sampler, new, workers, progress)))
+
+    def add_block(index: int, stopped: Callable[[], bool]) -> None:
+        left = (job.n_blocks - 1 - next(started)) // min(workers, job.n_blocks)
+        with tables.one() as table:
+            before = len(table)
+            job.add_block(table, index, stopped)
+            new = len(table) - before
+            if left > 0:  # as functions become known, later blocks bring fewer new ones
+                table.foresee(new, new * left)
+
+    _run(plan, add_block, workers, progress, "drawing")
+    table, *others = tables.all()
+    for other in others:
+        for rows in other.pieces():
+            table.add(*rows)
+    yield from table.pieces()
+
+
+def _marked(plan: _Plan, sampler: ReuseSampler, new: float, workers: int, progress: bool | None) -> Marks:
+    """Marks of all functions, from a draw of their own."""
+    expected = min(int(new * plan.job.n_draws), half_of_free_memory() // (32 * workers))
+    marks = PerThread(lambda: Marks(expected))
+
+    def mark_block(index: int, stopped: Callable[[], bool]) -> None:
+        with marks.one() as own:
+            for first, size in plan.job.batches(index, stopped):
+                sampler.mark(own, plan.job.seed, first, size)
+
+    _run(plan, mark_block, workers, progress, "marking")
+    first, *others = marks.all()
+    for other in others:
+        first.add(other)
+    return first
+
+
+def _run(
+    plan: _Plan, work: Callable[[int, Callable[[], bool]], None], workers: int, progress: bool | None, name: str
+) -> None:
+    """Do something for each block, on threads."""
+    blocks = on_threads(range(plan.job.n_blocks), workers, work)
+    with _progress_bar(plan, progress, name) as bar, closing(blocks):
+        for index in blocks:
+            bar.update(plan.samples_of(index))
+
+
 def _drawn(
     plan: _Plan, indices: list[int], engine: Engine, scheduler: Scheduler, workers: int, folder: RunFolder
 ) -> Generator[int]:
@@ -291,8 +339,12 @@ def _drawn(
 
         yield from on_dask(plan.job, indices, scheduler, folder)
     else:
-        with closing(on_threads(plan.job, indices, workers, folder)) as blocks:
-            yield from (index for index, _ in blocks)
+
+        def draw_and_write(index: int, stopped: Callable[[], bool]) -> None:
+            folder.write_block(index, *plan.job.draw_block(index, stopped))
+
+        with closing(on_threads(indices, workers, draw_and_write)) as blocks:
+            yield from blocks
 
 
 def _provenance(pfm: ParameterFunctionMap) -> dict[str, Any]:
@@ -351,7 +403,7 @@ def _clusters(
         reuse = choose_reuse(pfm) if reuse == "auto" else reuse
         if only is not None:
             return FixedSetSampler(pfm, reuse, only, group), reuse
-        return (ReuseOrbitSampler(pfm, reuse, group) if group else ReuseSampler(pfm, reuse)), reuse
+        return ReuseSampler(pfm, reuse, group), reuse
     readout = require_readout(pfm)
     reuse = choose_torch_reuse(readout) if reuse == "auto" else reuse
     return TorchReuseSampler(readout, reuse, device, batch, group=group, only=only), reuse
@@ -419,7 +471,7 @@ def _block_size(pfm: ParameterFunctionMap, n_samples: int, cluster_size: int, de
     return 1 << (size - 1).bit_length()  # a power of two from 16 up, so that no run of latents is cut
 
 
-def _progress_bar(plan: _Plan, progress: bool | None) -> Any:
+def _progress_bar(plan: _Plan, progress: bool | None, name: str = "drawing") -> Any:
     from tqdm import tqdm
 
     return tqdm(
@@ -427,5 +479,5 @@ def _progress_bar(plan: _Plan, progress: bool | None) -> Any:
         unit="sample",
         unit_scale=True,
         disable=None if progress is None else not progress,
-        desc="drawing",
+        desc=name,
     )

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator
+from copy import copy
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -22,15 +23,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pfmap.errors import IncompatibleTables, InvalidInput
-from pfmap.kernels.counting import ClusterCountTable
+from pfmap.kernels.counting import ClusterCountTable, Marks
 from pfmap.kernels.reuse import (
     ClusterPlan,
+    count_clusters,
     count_members,
     find_members,
-    functions_by_cluster,
     index_members,
+    mark_clusters,
     orbit_members,
-    orbits_by_cluster,
 )
 from pfmap.maps import MLP
 from pfmap.sampling.fused import kernel_settings, rounding_bands
@@ -47,6 +48,7 @@ _MOST_IMAGES = 1 << 22
 _ORBITS_AT_ONCE = 16
 _FEWEST_DRAWS, _MOST_DRAWS = 8, 64
 _FLOPS_A_SUM = 3
+_PILOT = 64
 
 
 @dataclass(frozen=True)
@@ -141,53 +143,55 @@ def cluster_plan(net: MLP, reuse: Reuse) -> ClusterPlan:
 
 
 class ReuseSampler:
-    """Counts every function that clusters of an MLP hold.
+    """Counts every function that clusters of an MLP hold, or with a group every orbit, as its canonical table.
 
     Error: exact counts of an exact prior; each function is that of the float64 logits of its float32 parameters. A
     cluster's functions are dependent, constants the most, so these gain the least. Cost: figures/reuse_gain.json.
     """
 
-    def __init__(self, net: MLP, reuse: Reuse) -> None:
+    def __init__(self, net: MLP, reuse: Reuse, group: Collection[Symmetry] = ()) -> None:
         self._plan = cluster_plan(net, reuse)
-        self._found = 0  # by the last call: the next, as a rule of the same size, need not grow its table
-
-    def __call__(self, seed: int, first: int, count: int) -> Counted:
-        """Functions of clusters first … first + count - 1, in no particular order."""
-        table = ClusterCountTable(self._plan.n_words, expected=self._found)
-        for keys, counts, _ in functions_by_cluster(self._plan, seed, first, count, CLUSTERS):
-            table.add(keys, counts, counts * counts)
-        self._found = len(table)
-        return table.items()
-
-
-class ReuseOrbitSampler:
-    """Counts every orbit that clusters of an MLP hold, as its canonical table, with squares of orbit counts.
-
-    Error: as ReuseSampler. Cost: that of canonical tables on top, 0.2 us a function new to a batch.
-    """
-
-    def __init__(self, net: MLP, reuse: Reuse, group: Collection[Symmetry]) -> None:
-        self._plan = cluster_plan(net, reuse)
-        canonicalize(TruthTables.from_ints([], net.n_inputs), group=group)  # refuses n > 7 and unknown symmetries
+        if group:
+            canonicalize(TruthTables.from_ints([], net.n_inputs), group=group)  # refuses n > 7 and unknown symmetries
         self._symmetries = _as_flags(group)
-        self._found = 0  # as in ReuseSampler
+        self._marks: Marks | None = None
 
     def __call__(self, seed: int, first: int, count: int) -> Counted:
-        """Orbits of clusters first … first + count - 1, in no particular order."""
-        table = ClusterCountTable(self._plan.n_words, expected=self._found)
-        n = self._plan.settings[0]
-        for batch in functions_by_cluster(self._plan, seed, first, count, CLUSTERS):
-            keys, counts = orbits_by_cluster(*batch, n, self._symmetries)
-            table.add(keys, counts, counts * counts)
-        self._found = len(table)
+        """Functions or orbits of clusters first … first + count - 1, in no particular order."""
+        table = ClusterCountTable(self._plan.n_words)
+        self.count_into(table, seed, first, count)
         return table.items()
+
+    def count_into(self, table: ClusterCountTable, seed: int, first: int, count: int) -> None:
+        """Add them to a table."""
+        count_clusters(self._plan, seed, first, count, CLUSTERS, table, self._symmetries, self._marks)
+
+    def worth_marking(self, seed: int) -> float:
+        """Functions a cluster, if so many are new that drawing twice, to keep only what came twice, costs less; or 0.
+
+        To draw a function takes a fourth of the time of a new row in a large table. Orbits are not marked.
+        """
+        if any(self._symmetries):
+            return 0.0
+        new = len(self(seed, 0, _PILOT)[0]) / _PILOT
+        return new if 4 * new > self._plan.cluster_size else 0.0
+
+    def mark(self, marks: Marks, seed: int, first: int, count: int) -> None:
+        """Mark the functions of clusters first … first + count - 1."""
+        mark_clusters(self._plan, seed, first, count, CLUSTERS, marks)
+
+    def repeated(self, marks: Marks) -> ReuseSampler:
+        """The same, but functions that came only once in all that was marked are passed over."""
+        sampler = copy(self)
+        sampler._marks = marks
+        return sampler
 
 
 class FixedSetSampler:
     """Counts a fixed set of functions in clusters of an MLP, and passes over all others.
 
     With a group the set is one of orbits, counted whole and listed as canonical tables. Up to four million members of
-    the orbits are listed beforehand; more are found by canonical tables, at the price of a ReuseOrbitSampler.
+    the orbits are listed beforehand; more are found by canonical tables, at the price of a ReuseSampler.
 
     Error: as ReuseSampler. Cost: figures/reuse_gain.json; at most 0.2 GiB for the set at n = 7.
     """
@@ -196,7 +200,7 @@ class FixedSetSampler:
         if tables.domain != net.domain:
             raise IncompatibleTables(f"the functions to count are on {tables.domain}, the network's on {net.domain}")
         self._plan = cluster_plan(net, reuse)
-        self._orbits: ReuseOrbitSampler | None = None
+        self._orbits: ReuseSampler | None = None
         if not group:
             words = np.unique(tables.words(), axis=0)
         else:
@@ -204,7 +208,7 @@ class FixedSetSampler:
             words, first = np.unique(canonical.representatives.words(), axis=0, return_index=True)
         batches, n_keys = iter([(words, np.arange(len(words)))]), len(words)
         if group and (n_images := int(canonical.orbit_sizes[first].sum())) > _MOST_IMAGES:
-            self._orbits = ReuseOrbitSampler(net, reuse, group)
+            self._orbits = ReuseSampler(net, reuse, group)
         elif group:
             batches, n_keys = _orbit_members(words, net.n_inputs, group), n_images
         self._words, self._index = words, index_members(batches, n_keys, len(words), net.domain.n_points)
@@ -218,6 +222,10 @@ class FixedSetSampler:
         counts, squares = count_members(self._plan, seed, first, count, CLUSTERS, self._index)
         came = np.flatnonzero(counts)
         return self._words[came], counts[came], squares[came]
+
+    def count_into(self, table: ClusterCountTable, seed: int, first: int, count: int) -> None:
+        """Add them to a table."""
+        table.add(*self(seed, first, count))
 
 
 def _orbit_members(

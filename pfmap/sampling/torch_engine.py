@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pfmap.errors import InvalidInput
+from pfmap.kernels.counting import CountTable
 from pfmap.kernels.normals import normals
 from pfmap.maps import MLP, ParameterFunctionMap
 from pfmap.maps.mlp import torch_activation
@@ -65,6 +66,10 @@ class TorchSampler:
         _check(logits, self._map, count)
         return TruthTables.from_bits((logits > 0).cpu().numpy(), self._map.domain).words()
 
+    def count_into(self, table: CountTable, seed: int, first: int, count: int) -> None:
+        """Add them to a table."""
+        table.add(self(seed, first, count))
+
 
 class DeviceSampler:
     """Counts of the functions of a map at the indices of a device's latent stream, made on the device.
@@ -94,6 +99,10 @@ class DeviceSampler:
                 words.append(pack(self._bits(z)))
             tables, counts = count_rows(torch.cat(words))
         return to_host(tables), counts.cpu().numpy()
+
+    def count_into(self, table: CountTable, seed: int, first: int, count: int) -> None:
+        """Add them to a table."""
+        table.add(*self(seed, first, count))
 
     def _bits(self, z: Tensor) -> Tensor:
         with full_precision():

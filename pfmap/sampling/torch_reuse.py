@@ -84,6 +84,10 @@ class TorchReuseSampler:
         kept = TruthTables.from_words(words, self._map.domain).positions_in(self._only) >= 0
         return words[kept], counts[kept], squares[kept]
 
+    def count_into(self, table: ClusterCountTable, seed: int, first: int, count: int) -> None:
+        """Add them to a table."""
+        table.add(*self(seed, first, count))
+
     def _orbits(self, seed: int, first: int, count: int) -> Counted:
         import torch
 

@@ -11,7 +11,7 @@ The one thing to know: a name on disk appears with its whole content or not at a
 
 from pfmap.store.blocks import write_block
 from pfmap.store.files import COUNTS_FILE, LOCK_FILE, RUN_FILE, temporary_beside
-from pfmap.store.folder import RunFolder
+from pfmap.store.folder import RunFolder, half_of_free_memory
 from pfmap.store.table import (
     StoredMeasure,
     iterate_counts,
@@ -28,6 +28,7 @@ __all__ = [
     "RUN_FILE",
     "RunFolder",
     "StoredMeasure",
+    "half_of_free_memory",
     "iterate_counts",
     "load_complexity",
     "load_counts",

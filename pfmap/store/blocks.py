@@ -17,7 +17,8 @@ import zstandard
 from numpy.typing import NDArray
 
 from pfmap.errors import CorruptStore, InvalidInput
-from pfmap.kernels.merging import ENDED, FULL, RunMerger, reversed_bits, sorted_rows
+from pfmap.kernels.merging import ENDED, FULL, RunMerger
+from pfmap.kernels.sorting import reversed_bits, sort_rows
 from pfmap.store.files import CHECKSUM_SIZE, block_name, checksum, clear_errors, replacing
 
 _HEADER = struct.Struct("<8s16sQQQQ")  # magic, fingerprint of the run, block index, functions, words, columns
@@ -58,9 +59,11 @@ def write_block(
     columns = np.column_stack([counts, *more]).astype("<i8", copy=False)
     if words.ndim != 2 or len(columns) != len(words):
         raise InvalidInput(f"words {list(words.shape)} and counts {list(columns.shape)} do not fit: [k, W] and [k]")
-    keys = reversed_bits(np.ascontiguousarray(words, np.uint64))
-    order = sorted_rows(keys)
-    keys, columns = keys[order].astype("<u8", copy=False), columns[order]
+    rows = np.column_stack([reversed_bits(np.ascontiguousarray(words, np.uint64)), columns.view("<u8")])
+    sort_rows(rows, words.shape[1])
+    keys, columns = (
+        np.ascontiguousarray(part, "<u8") for part in (rows[:, : words.shape[1]], rows[:, words.shape[1] :])
+    )
     parts = [_HEADER.pack(_MAGIC, run, index, *words.shape, columns.shape[1])]
     compressor, step = zstandard.ZstdCompressor(level=_LEVEL), _rows_a_frame(words.shape[1], columns.shape[1])
     for at in range(0, len(keys), step):

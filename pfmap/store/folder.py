@@ -115,7 +115,7 @@ class RunFolder:
         Yields:
             (words uint64[k, W], counts int64[k, 1], or counts and squares int64[k, 2]).
         """
-        return merge_blocks(self._blocks(), memory=memory or _half_of_free_memory())
+        return merge_blocks(self._blocks(), memory=memory or half_of_free_memory())
 
     def finish(self, counts: FunctionCounts) -> None:
         """Write the result, then remove the blocks it was made of."""
@@ -142,7 +142,7 @@ class RunFolder:
             provenance: as of FunctionCounts.
             memory: bytes that this may take; half of what is free by default.
         """
-        memory = memory or _half_of_free_memory()
+        memory = memory or half_of_free_memory()
         write_merged(
             self.merged(memory // 2),
             self.path / COUNTS_FILE,
@@ -188,8 +188,9 @@ class RunFolder:
                 path.unlink()
 
 
-def _half_of_free_memory() -> int:
+def half_of_free_memory() -> int:
+    """Bytes; 1 GiB on a system that does not say what is free."""
     try:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    except (AttributeError, OSError, ValueError):  # a system that does not say
+    except (AttributeError, OSError, ValueError):
         return 1 << 30
