@@ -7,6 +7,7 @@ import pytest
 from scipy.optimize import linprog
 
 from pfmap import Cube, IncompatibleTables, InvalidInput, Points, TruthTables, complexity
+from pfmap.complexity import threshold
 from pfmap.streams import generator
 
 
@@ -70,6 +71,24 @@ def test_no_lower_degree_by_duality(n):
                 b_eq=np.append(np.zeros(columns.shape[1]), 1),
             )
             assert (distribution.status == 0) == (d < degree)
+
+
+@pytest.mark.parametrize("n", [4, 5])
+def test_the_search_finds_what_linear_programs_do(n, monkeypatch):
+    """Without a step of it all is left to the programs; and what neither finds is of degree n."""
+    tables = TruthTables.from_bits(generator(1, f"threshold-{n}").random((60, 1 << n)) < 0.4)
+    degrees = complexity.threshold_degree(tables)
+    monkeypatch.setattr(threshold, "_STEPS", 0)
+    np.testing.assert_array_equal(complexity.threshold_degree(tables), degrees)
+    monkeypatch.setattr(threshold, "_represents", lambda *_: False)
+    assert (complexity.threshold_degree(tables) == n).all()
+
+
+def test_blocks_of_functions_are_put_together(monkeypatch):
+    tables = TruthTables.from_bits(generator(2, "threshold").random((30, 32)) < 0.3)
+    degrees = complexity.threshold_degree(tables)
+    monkeypatch.setattr(threshold, "_BLOCK", 7)
+    np.testing.assert_array_equal(complexity.threshold_degree(tables), degrees)
 
 
 def test_at_most_the_fourier_degree():
