@@ -6,7 +6,7 @@ from scipy import stats
 from scipy.optimize import minimize_scalar
 
 from pfmap import Cube, FunctionCounts, InvalidInput, Points, TooFewSamples, TruthTables, complexity, which_complexity
-from pfmap.hypotheses.laws import levels_of
+from pfmap.hypotheses.laws import complexities_of, levels_of
 from pfmap.symmetry import NPN, canonicalize
 from tests.statistics import LEVEL, assert_binomial, assert_coverage, smallest_fault
 
@@ -178,6 +178,13 @@ class TestLevels:
         np.testing.assert_allclose(np.exp2(levels.log2_functions[:10]), known, rtol=1e-9)
         by_class = levels_of([complexity.distance_to_constant], Cube(5))
         np.testing.assert_allclose(np.exp2(by_class.log2_functions), _pairs_of_weights(32), rtol=1e-9)
+
+    def test_functions_of_five_inputs_are_looked_up_by_their_class(self, rng):
+        measures = [complexity.circuit_size_bound, complexity.decision_tree_mixture, complexity.robdd_size]
+        tables = TruthTables.from_bits(rng.random((300, 32)) < rng.random((300, 1)))
+        found = complexities_of(measures, tables, NPN)
+        np.testing.assert_array_equal(found, [measure(tables) for measure in measures])
+        assert len(np.unique(found[1])) > 100
 
     def test_any_domain_by_weight(self):
         for domain in (Cube(6), Points(50)):

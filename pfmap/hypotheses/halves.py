@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pfmap.complexity.protocol import ComplexityMeasure
 from pfmap.counts import FunctionCounts
 from pfmap.errors import InvalidInput
-from pfmap.hypotheses.laws import Levels, complexity_of
+from pfmap.hypotheses.laws import Levels, complexities_of
 from pfmap.symmetry import Symmetry, check_group
 
 
@@ -66,7 +66,7 @@ def halves_of(
         )
     first = counts.split(seed=seed)[0].at(counts.tables)
     k = np.stack([first, counts.counts - first]).astype(np.float64)
-    K = np.stack([complexity_of(measure, counts.tables, group) for measure in measures])
+    K = complexities_of(measures, counts.tables, group)
     sizes = k.sum(axis=1)
     means = k @ K.T / sizes[:, None]
     covariances = np.empty((2, len(measures), len(measures)))

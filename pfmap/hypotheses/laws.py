@@ -149,12 +149,23 @@ def _complexity_of_all(measure: ComplexityMeasure, domain: Domain) -> Values:
     return measure(all_functions(domain))
 
 
-def complexity_of(measure: ComplexityMeasure, tables: TruthTables, group: frozenset[Symmetry]) -> Values:
-    """K of each function, or its mean over the function's orbit under the group: float64[size].
+def complexities_of(
+    measures: Sequence[ComplexityMeasure], tables: TruthTables, group: frozenset[Symmetry]
+) -> NDArray[np.float64]:
+    """Each K of each function, or its mean over the function's orbit under the group: float64[measures, size].
 
     Raises:
-        InvalidInput: K changes within orbits on a domain whose functions are not listed.
+        InvalidInput: a K that changes within orbits on a domain whose functions are not listed.
     """
+    domain = tables.domain
+    if domain == Cube(5) and all(_invariance(measure, domain) >= NPN for measure in measures):
+        canonical = canonicalize(tables).representatives.words()[:, 0]
+        rows = np.searchsorted(_five_inputs()[0].words()[:, 0], canonical)
+        return np.stack([_of_five_inputs(measure)[rows] for measure in measures])
+    return np.stack([_complexity_of(measure, tables, group) for measure in measures])
+
+
+def _complexity_of(measure: ComplexityMeasure, tables: TruthTables, group: frozenset[Symmetry]) -> Values:
     domain = tables.domain
     means = class_means(measure, domain, group)
     if means is None and domain.n_points > _MAX_LISTED_POINTS:
