@@ -115,6 +115,16 @@ class TestPictures:
             list(numbers[0].effect_interval) if column == "simplicity_bias" else [numbers[0].low, numbers[0].high]
         )
 
+    def test_entropies_are_intervals_side_by_side(self, depths):
+        ax = plots.sweep(depths, "entropy", ax=plots.column_axes())
+        plots.sweep(depths, "entropy", ax=ax)
+        assert [line.get_linestyle() for line in ax.lines] == ["None", "None"]
+        at = [artist.get_transform().transform((1, 5)) for artist in (*ax.lines, *ax.collections)]
+        points = ax.get_figure().dpi / 72
+        np.testing.assert_allclose(np.array(at) - at[0], points * np.array([[0, 0], [2, 0], [0, 0], [2, 0]]))
+        lowest = min(summary.entropy.low for summary in depths.summaries)
+        assert ax.get_ylim()[0] <= lowest
+
     def test_labels_that_are_words_stand_side_by_side(self):
         found = pfmap.sweep({a: maps.MLP(3, (4,), a) for a in ("relu", "tanh")}, 500)
         ax = plots.sweep(found, "constants", ax=plots.column_axes())

@@ -117,7 +117,8 @@ def sweep(
     """One number of every map of a sweep, with its interval.
 
     Labels that are numbers stand at their values, others side by side. An interval without an end leaves the picture;
-    a map that has no such number is left out.
+    a map that has no such number is left out. Of an entropy the interval is what is known: its value is a dash on it,
+    without a line, and intervals of several sweeps stand side by side.
 
     Args:
         result: what `pfmap.sweep` returns.
@@ -135,16 +136,23 @@ def sweep(
 
     Error: none, drawn as given. Cost: milliseconds.
     """
+    from matplotlib.transforms import offset_copy
+
     if column not in get_args(Column):
         raise InvalidInput(f"column is {column!r}; it needs one of {', '.join(get_args(Column))}")
     ax = new_axes() if ax is None else ax
     numeric = all(isinstance(at, int | float | np.number) for at in result.labels)
     at = np.array(result.labels if numeric else range(len(result)), np.float64)
     values, low, high = np.array([_ends(getattr(summary, column)) for summary in result.summaries]).T
-    color = color or SERIES[sum(line.get_gid() == "sweep" for line in ax.lines) % len(SERIES)]
-    ax.plot(at, values, "o-" if numeric else "o", color=color, markersize=3, linewidth=0.8, label=name, gid="sweep")
+    before = sum(line.get_gid() == "sweep" for line in ax.lines)
+    color = color or SERIES[before % len(SERIES)]
+    style = "_" if column == "entropy" else "o-" if numeric else "o"
+    drawn = ax.plot(at, values, style, color=color, markersize=3, linewidth=0.8, label=name, gid="sweep")
     bounded = np.isfinite(low) & np.isfinite(high)
-    ax.vlines(at[bounded], low[bounded], high[bounded], color=color, alpha=0.6, linewidth=1.2)
+    bars = ax.vlines(at[bounded], low[bounded], high[bounded], color=color, alpha=0.6, linewidth=1.2)
+    if column == "entropy":
+        for artist in (*drawn, bars):
+            artist.set_transform(offset_copy(ax.transData, ax.get_figure(root=True), x=2.0 * before, units="points"))
     if not numeric:
         ax.set_xticks(at, [str(text) for text in result.labels])
         ax.set_xlim(-0.5, len(result) - 0.5)
