@@ -5,25 +5,14 @@ from pathlib import Path
 
 from harness import run
 from matplotlib.figure import Figure
+from networks import machines
 
 import pfmap
 from pfmap import Cube, complexity, families, maps, plots
 from pfmap.hypotheses.laws import levels_of
 from pfmap.rare import orthant_probability
 
-SIGMA_B = 0.2
 RANKED = "ReLU, 2 layers"
-
-
-def machines(n_inputs, width):
-    """Perceptron, ReLU and tanh networks from one layer to ten, in order and in chaos, and a Gaussian process."""
-    nets = {"perceptron": maps.Perceptron(n_inputs, sigma_b=SIGMA_B)}
-    for name, activation, sigma_w in (("ReLU", "relu", 1.0), ("tanh", "tanh", 1.0), ("tanh, σw = 8", "tanh", 8.0)):
-        for depth in (1, 2, 10):
-            layers = f"{depth} layer{'s' if depth > 1 else ''}"
-            nets[f"{name}, {layers}"] = maps.MLP(n_inputs, (width,) * depth, activation, sigma_w, SIGMA_B)
-    nets["GP, ReLU, 2 layers"] = maps.GaussianProcess(n_inputs, 2, "relu", sigma_b=SIGMA_B)
-    return nets
 
 
 def main(seed, n_inputs, n_samples, law_samples, width, depths, max_gates, max_moves, folder):
