@@ -38,73 +38,95 @@ TRUTHS = {
     "one factor, 16 of 32 positive": (*signs(half_correlated(32), 16), -23.7107 * LOG2_E),
     "60 negative weights": (*signs(np.eye(60), 0), -60.0),
     "ReLU process, parity of 5": (maps.GaussianProcess(5, 1), PARITY, None),  # None: by long tilted runs
+    "ReLU process on ±1, parity of 5": (
+        maps.GaussianProcess(5, 1, sigma_w=math.sqrt(2.0), sigma_b=math.sqrt(0.1), inputs="pm1"),
+        PARITY,
+        None,
+    ),
     "K = I, n = 7": (*signs(np.eye(128), 64), -128.0),
     "one factor, 64 of 128 positive": (*signs(half_correlated(128), 64), -90.9289 * LOG2_E),
 }
 NAMES = tuple(TRUTHS)
+KEYS = ("log2_p", "log2_low", "log2_high")
+KEPT = (*KEYS, "log2_floor", "log2_ceiling", "converged", "evaluations")
 
 
 def main(seed, reseeds, tilted_reseeds, rival_reseeds, rival_calls, n_direct, n_functions, cost_ones, folder):
     """Coverage of the truths, ten functions of the 3-16-1 net, cost against P, and the rival at equal evaluations.
 
-    With a folder, truths that are finished there are not repeated: all together take half an hour.
+    With a folder, what is finished there is not repeated: all together take some hours.
     """
     truths, seconds = {}, {}
     for name in reseeds:
         runs = {"splitting": reseeds[name], "tilting": tilted_reseeds[name], "SubsetSampling": rival_reseeds[name]}
-        kept = Path(folder) / f"{name} {seed} {'-'.join(map(str, runs.values()))}.json" if folder else None
-        if kept and kept.exists():
-            truths[name], seconds[name] = json.loads(kept.read_text(encoding="utf-8"))
-        else:
-            truths[name], seconds[name] = measure(*TRUTHS[name], seed, runs, rival_calls.get(name, math.inf))
-            if kept:
-                kept.parent.mkdir(parents=True, exist_ok=True)
-                kept.write_text(json.dumps((truths[name], seconds[name])), encoding="utf-8")
-        print(name, truths[name], seconds[name], flush=True)
-    direct = against_direct(seed, n_direct, n_functions)
+        truths[name], seconds[name] = measure(name, seed, runs, rival_calls.get(name, math.inf), folder)
+        print(name, f"{truths[name]['splitting']['covered']} of {reseeds[name]}", seconds[name], flush=True)
+    direct = remembered(folder, f"direct {seed} {n_direct} {n_functions}", against_direct, seed, n_direct, n_functions)
     print({key: value for key, value in direct.items() if key != "functions"}, flush=True)
-    costs, seconds_of_cost = cost_against_p(seed, cost_ones)
+    costs, seconds_of_cost = remembered(folder, f"cost {seed} {cost_ones}", cost_against_p, seed, cost_ones)
     numbers = {"truths": truths, "3-16-1": direct, "cost, 5-32-1": costs}
     measured = {"cpu_seconds_a_run": seconds, "cpu_seconds_of_cost": seconds_of_cost}
     return picture(truths, direct, costs), numbers, measured
 
 
-def measure(pfm, table, truth, seed, runs, most_calls):
+def remembered(folder, key, make, *arguments):
+    """What make(…) returns, in JSON's types; from the folder, if there is one and it was made there before."""
+    path = Path(folder) / f"{key}.json" if folder else None
+    if path and path.exists():
+        return json.loads(path.read_text(encoding="utf-8"))
+    text = json.dumps(make(*arguments), default=lambda values: values.tolist())
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.with_suffix(".new").write_text(text, encoding="utf-8")
+        path.with_suffix(".new").replace(path)
+    return json.loads(text)
+
+
+def measure(name, seed, runs, most_calls, folder):
     """One truth by splitting, tilting and, with as many evaluations as splitting, the rival; CPU seconds a run."""
+    pfm, table, truth = TRUTHS[name]
     if truth is None:
         truth = float(orthant_probability(pfm, table, seed=seed + 10**6, points=1 << 14).log2_p[0])
-    ours, seconds = timed(pfmap.estimate_rare, pfm, table, seed, runs["splitting"], workers=1)
-    tilted, tilted_seconds = timed(orthant_probability, pfm, table, seed, runs["tilting"])
-    found = {"log2_truth": truth, "splitting": coverage(ours, truth), "tilting": coverage(tilted, truth)}
+    found, seconds = {"log2_truth": truth}, {}
+    for way in ("splitting", "tilting"):
+        rows = [remembered(folder, f"{name}, {way} {seed + r}", once, way, name, seed + r) for r in range(runs[way])]
+        found[way] = coverage(rows, truth)
+        seconds[way] = float(np.mean([row["cpu_seconds"] for row in rows]))
     if runs["SubsetSampling"]:
         evaluations = min(most_calls, found["splitting"]["mean_evaluations"])
-        found["SubsetSampling"] = rival(pfm, table, truth, evaluations, seed, runs["SubsetSampling"])
-    return found, {"splitting": seconds, "tilting": tilted_seconds}
+        settings = pfm, table, truth, evaluations, seed, runs["SubsetSampling"]
+        key = f"{name}, SubsetSampling {seed} {runs['SubsetSampling']} {evaluations:.0f}"
+        found["SubsetSampling"] = remembered(folder, key, rival, *settings)
+    return found, seconds
 
 
-def timed(estimate, pfm, table, seed, runs, **settings):
-    """Runs of consecutive seeds, and CPU seconds of one."""
+def once(way, name, seed):
+    """One run of one seed: its numbers, and its CPU seconds."""
+    pfm, table, _ = TRUTHS[name]
     start = time.process_time()
-    found = [estimate(pfm, table, seed=seed + r, **settings) for r in range(runs)]
-    return found, (time.process_time() - start) / runs
+    if way == "splitting":
+        found = pfmap.estimate_rare(pfm, table, seed=seed, workers=1)
+    else:
+        found = orthant_probability(pfm, table, seed=seed)
+    seconds = time.process_time() - start
+    return {"cpu_seconds": seconds, **{key: getattr(found, key)[0].item() for key in KEPT}}
 
 
-def coverage(estimates, truth):
+def coverage(rows, truth):
     """How often the 95 % intervals cover the truth; wrong ones miss it and are off by more than a factor of 2."""
-    p, low, high = (np.array([getattr(e, key)[0] for e in estimates]) for key in ("log2_p", "log2_low", "log2_high"))
-    converged = np.array([e.converged[0] if hasattr(e, "converged") else e.caveat is None for e in estimates])
+    p, low, high, floor, ceiling, converged, evaluations = (np.array([row[key] for row in rows]) for key in KEPT)
     covered = (low <= truth) & (truth <= high)
     return {
-        "runs": len(estimates),
+        "runs": len(rows),
         "covered": int((covered & converged).sum()),
         "not_converged": int((~converged).sum()),
         "wrong": int((converged & ~covered & (abs(p - truth) > 1)).sum()),
         "mean_error_bits": float((p - truth).mean()),
         "rms_error_bits": float(np.sqrt(((p - truth) ** 2).mean())),
         "mean_width_bits": float((high - low)[converged].mean()) if converged.any() else None,
-        "floors_above_truth": sum(bool(getattr(e, "log2_floor", low)[0] > truth) for e in estimates),
-        "ceilings_below_truth": sum(bool(e.log2_ceiling[0] < truth - 1e-9) for e in estimates),
-        "mean_evaluations": float(np.mean([e.evaluations[0] for e in estimates])),
+        "floors_above_truth": int((floor > truth + 1e-9).sum()),
+        "ceilings_below_truth": int((ceiling < truth - 1e-9).sum()),
+        "mean_evaluations": float(evaluations.mean()),
         "log2_p": finite(p),
         "log2_low": finite(low),
         "log2_high": finite(high),
@@ -112,8 +134,8 @@ def coverage(estimates, truth):
 
 
 def finite(values):
-    """Numbers for JSON, which knows no infinities: None for a P of 0."""
-    return [float(x) if math.isfinite(x) else None for x in values]
+    """Eight digits for JSON, which knows no infinities: None for a P of 0."""
+    return [float(f"{x:.8g}") if math.isfinite(x) else None for x in values]
 
 
 def rival(pfm, table, truth, evaluations, seed, runs):
@@ -307,8 +329,6 @@ def errors(ax, at, x, found, method, color):
     ax.errorbar(at + x, p, yerr=ends, fmt="o", markersize=1, elinewidth=0.35, color=color, label=label)
 
 
-KEYS = ("log2_p", "log2_low", "log2_high")
-
 if __name__ == "__main__":
     run(
         main,
@@ -323,10 +343,10 @@ if __name__ == "__main__":
             "folder": None,
         },
         full={
-            "reseeds": dict(zip(NAMES, (100, 100, 5, 1, 1, 1), strict=True)),
-            "tilted_reseeds": dict(zip(NAMES, (100, 100, 20, 100, 5, 10), strict=True)),
-            "rival_reseeds": dict(zip(NAMES, (10, 10, 2, 2, 0, 0), strict=True)),
-            "rival_calls": dict.fromkeys(NAMES[2:4], 1_000_000),
+            "reseeds": dict.fromkeys(NAMES, 100),
+            "tilted_reseeds": dict.fromkeys(NAMES, 100),
+            "rival_reseeds": dict(zip(NAMES, (10, 10, 2, 2, 2, 0, 0), strict=True)),
+            "rival_calls": dict.fromkeys(NAMES[2:5], 1_000_000),
             "n_direct": 1_000_000_000,
             "n_functions": 10,
             "cost_ones": [1, 2, 3, 4, 5],

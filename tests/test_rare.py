@@ -93,19 +93,55 @@ def test_the_linear_walker_knows_the_level_and_keeps_it_on_its_way(gp, rng, seed
     assert (z[inside] != before[inside]).any(axis=1).sum() > 20
 
 
-def test_the_linear_kernel_reflects_about_the_gradient(rng):
-    """Nine wrong points of twelve: two passes of four rows and one of one."""
-    A = rng.standard_normal((12, 5))
-    rows = np.concatenate([A, A @ A.T], axis=1)
-    z, v = rng.standard_normal((2, 5))
-    x = np.concatenate([z, np.where(np.arange(12) < 9, -1.0, 1.0)])
-    y = np.concatenate([v, A @ v])
-    assert linear_walks._reflect(x, y, rows, np.zeros(12), 5, np.zeros(12, np.int64), np.zeros(17))
-    g = A[:9].sum(axis=0)
-    turned = v - 2 * (v @ g) / (g @ g) * g
-    np.testing.assert_allclose(y, np.concatenate([turned, A @ turned]), atol=1e-12)
-    with pytest.raises(AssertionError):  # a row of nine left out
-        np.testing.assert_allclose(y[:5], v - 2 * (v @ (g - A[8])) / ((g - A[8]) @ (g - A[8])) * (g - A[8]), atol=1e-3)
+def walked_by_hand(A, ones, z, v, threshold, step, moves, left_out=()):
+    """One particle's moves with one velocity, and its level at the end, from the definitions."""
+
+    def level(a):
+        wrong = a[a < 0].sum() / math.sqrt(a @ a / len(a)) if (a < 0).any() else 0.0
+        return (wrong - ones[a == 0].sum()) / len(a)
+
+    c = math.sqrt(1 - step * step)
+    for _ in range(moves):
+        z1, v1 = c * z + step * v, c * v - step * z
+        if level(A @ z1) > threshold:
+            z, v = z1, v1
+            continue
+        g = A[np.setdiff1d(np.flatnonzero((A @ z1 < 0) | ((A @ z1 == 0) & (ones > 0))), left_out)].sum(axis=0)
+        v1 = v1 - 2 * (v1 @ g) / (g @ g) * g
+        z2, v2 = c * z1 + step * v1, c * v1 - step * z1
+        z, v = (z2, v2) if level(A @ z2) > threshold else (z, -v)
+    return z, level(A @ z)
+
+
+@pytest.mark.parametrize(("m", "d"), [(12, 5), (3, 7), (17, 16)])
+def test_the_linear_kernel_walks_as_by_hand(m, d, rng, seed):
+    """21 particles, more than go side by side, of five velocities; the last point has a logit of 0, which is wrong."""
+    A, ones, z = rng.standard_normal((m, d)), np.arange(m) % 2 * 1.0, rng.standard_normal((21, d))
+    A[-1], ones[-1] = 0.0, 1.0
+    matrices = linear_walks.matrices_of(A)
+    levels = linear_walks.linear_levels(matrices, ones, z)
+    threshold, before = float(np.sort(levels)[5]), z.copy()
+    settings = {"threshold": threshold, "step": 0.5, "stretch": 3, "seed": seed, "stream": 2}
+    linear_walks.walk_linear(matrices, ones, z, levels, n_stretches=5, first=7, **settings)
+    v = normals(seed, 7, 21 * 5, d, 2).astype(np.float64).reshape(21, 5, d)
+
+    def by_hand(i, **fault):
+        at = before[i]
+        for velocity in v[i]:
+            at, level = walked_by_hand(A, ones, at, velocity, threshold, 0.5, 3, **fault)
+        return np.append(at, level)
+
+    ours = np.column_stack([z, levels])
+    inside = np.flatnonzero(linear_walks.linear_levels(matrices, ones, before) > threshold)
+    for i in inside:
+        np.testing.assert_allclose(ours[i], by_hand(i), atol=1e-10)
+    assert any(np.abs(ours[i] - by_hand(i, left_out=[0])).max() > 1e-3 for i in inside)  # a wrong point left out
+    alone = before.copy()
+    for i in range(21):
+        linear_walks.walk_linear(
+            matrices, ones, alone[i : i + 1], levels[i : i + 1], n_stretches=5, first=7 + 5 * i, **settings
+        )
+    np.testing.assert_array_equal(alone, z)  # whoever walks beside it
 
 
 @pytest.mark.parametrize("net", NETS, ids=str)
@@ -129,23 +165,27 @@ def test_a_logit_of_zero_is_a_zero():
     assert TorchWalker(zero, np.array([1, 1], np.int8)).levels(z)[0] == -0.5
 
 
+SHAPES = [(3, (6, 5)), (6, (70, 9)), (5, (64,)), (4, ())]
+"""Points to fill a tile and few of them; layers wider than a tile, as wide, and none."""
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("activation", ["relu", "leaky_relu", "tanh", "erf", "sigmoid", "gelu", "silu", "linear"])
-def test_the_kernel_reflects_about_the_gradient(activation, rng):
-    net = maps.MLP(3, (6, 5), activation)
-    wanted = rng.choice([-1, 1], 8).astype(np.int8)
+def test_the_kernel_reflects_about_the_gradient(activation, shape, rng):
+    net = maps.MLP(*shape, activation, sigma_b=0.0 if shape[1] == (64,) else 1.0)
+    wanted = rng.choice([-1, 1], net.domain.n_points).astype(np.int8)
     z, v = rng.standard_normal(net.n_latents), rng.standard_normal(net.n_latents)
     at = torch.from_numpy(z.astype(np.float32)).to(torch.float64)[None].requires_grad_(True)
     ours = NetworkWalker(net, wanted)
     # A walk of one move that must leave: what comes out of the reflection is checked through the kernel's own pieces.
     network, scratch = kernel._prepare(ours._plan)
-    rows = int(ours._plan.layers[:, 0].sum())
-    trail = np.zeros(8, np.int64), *(np.zeros((rows, 8), np.float32) for _ in range(3)), np.zeros(len(scratch[0]), "f4")
     kernel._evaluate(z, network, wanted, scratch)
-    turned = v.copy()
-    assert kernel._reflect(z, turned, network, wanted, scratch, trail)
+    turned = np.pad(v, (0, -len(v) % 16))
+    assert kernel._reflect(z, turned, network, wanted, scratch, kernel._trail(ours._plan, len(scratch[0])))
     (net.logits(at) * torch.from_numpy(wanted)).clamp(max=0.0).sum().backward()
     g = at.grad[0].numpy()
-    np.testing.assert_allclose(turned, v - 2 * (v @ g) / (g @ g) * g, atol=1e-4)
+    np.testing.assert_allclose(turned[: len(v)], v - 2 * (v @ g) / (g @ g) * g, atol=1e-4)
+    assert not turned[len(v) :].any()
 
 
 WALKS = {
@@ -175,6 +215,34 @@ def test_walks_keep_the_law(kind, seed):
         assert_mean(np.abs(z[:, i]).mean(), 3000, expected=math.sqrt(2 / math.pi), sd=sd, level=LEVEL / 12)
         correlation = stats.spearmanr(before[:, i], z[:, i]).statistic
         assert_mean(correlation, 3000, expected=0.0, sd=1.0, level=LEVEL / 12)
+
+
+LANES = """
+from hashlib import blake2b
+import numpy as np
+from pfmap import maps
+from pfmap.kernels import lanes
+from pfmap.rare.walkers import start, walker
+hasher = blake2b()
+for pfm in (maps.MLP(5, (70, 9), "tanh"), maps.MLP(3, (6,)), maps.GaussianProcess(4, 1)):
+    wanted = np.where(np.arange(pfm.domain.n_points) % 3 == 0, 1, -1).astype(np.int8)
+    moves, z = walker(pfm, wanted), start(21, pfm.n_latents, 7)
+    levels = moves.levels(z)
+    moves.walk(z, levels, threshold=np.median(levels), step=0.6, n_stretches=6, seed=1, first=0)
+    hasher.update(z.tobytes() + levels.tobytes())
+found = lanes.LANES, hasher.hexdigest()
+"""
+
+
+def test_the_lane_count_changes_no_walk(tmp_path):
+    here = {}
+    exec(LANES, here)
+    other = 24 - here["found"][0]  # 8 or 16
+    # Its own cache: numba's does not know about PFMAP_LANES.
+    environment = {**os.environ, "PFMAP_LANES": str(other), "NUMBA_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", LANES + "print(*found)"]
+    there = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split()
+    assert there == [str(other), here["found"][1]]
 
 
 def test_a_walk_that_is_no_rotation_is_caught(seed):

@@ -1,7 +1,5 @@
 """The benchmark of rare functions counts what it says it counts."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
@@ -15,15 +13,15 @@ def truths(experiment):  # noqa: F811
     return experiment("rare_truths")
 
 
-def estimate(log2_p, reach, converged=True):
+def run(log2_p, reach, converged=True):
     """An interval for log2 P, as splitting gives it."""
-    one = {"log2_p": log2_p, "log2_low": log2_p - reach, "log2_high": log2_p + reach, "converged": converged}
-    one |= {"log2_floor": log2_p - 9, "log2_ceiling": 0.0, "evaluations": 10}
-    return SimpleNamespace(**{key: np.array([value]) for key, value in one.items()})
+    ends = {"log2_low": log2_p - reach, "log2_high": log2_p + reach}
+    bounds = {"log2_floor": log2_p - 9, "log2_ceiling": 0.0}
+    return {"log2_p": log2_p, **ends, **bounds, "converged": converged, "evaluations": 10}
 
 
 def test_misses_and_doubts_are_told_apart(truths):
-    runs = [estimate(-30.2, 0.5), estimate(-30.8, 0.5), estimate(-32, 0.5), estimate(-40, 0.5, converged=False)]
+    runs = [run(-30.2, 0.5), run(-30.8, 0.5), run(-32, 0.5), run(-40, 0.5, converged=False)]
     found = truths.coverage(runs, -30.0)
     assert (found["runs"], found["covered"], found["not_converged"], found["wrong"]) == (4, 1, 1, 1)
     assert found["mean_width_bits"] == pytest.approx(1.0)
@@ -62,3 +60,15 @@ def test_a_rival_that_goes_on_and_on_is_stopped(truths):
     assert (found["runs"], found["ended"], found["covered"], found["wrong"]) == (2, 0, 0, 0)
     assert found["rms_error_bits"] is None
     assert found["log2_p"] == [None, None]
+
+
+def test_what_is_finished_is_not_repeated(truths, tmp_path, monkeypatch):
+    monkeypatch.setitem(truths.TRUTHS, "few", (*truths.signs(np.eye(6), 0), -6.0))
+    runs = {"splitting": 2, "tilting": 1, "SubsetSampling": 0}
+    first = truths.measure("few", 3, runs, 1, tmp_path)
+    (tmp_path / "few, splitting 4.json").unlink()
+    assert len(list(tmp_path.iterdir())) == 2
+    again = truths.measure("few", 3, runs, 1, tmp_path)
+    assert again[0] == first[0] == truths.measure("few", 3, runs, 1, None)[0]
+    monkeypatch.setattr(truths, "once", None)
+    assert truths.measure("few", 3, runs, 1, tmp_path) == again

@@ -1,157 +1,318 @@
-"""The walks of `kernels.rare` for logits that are linear in z, where a turn of z turns the logits with it.
+"""The walks of `kernels.rare` for logits a = A z, each with the sign that makes it right where it is positive.
 
-    x = (z, a),   y = (v, A v),   a = A z the logits, each with the sign that makes it right where it is positive
+A turn of (z, v) turns (a, w) with it, w = A v being the velocity of the logits. A reflection about the gradient A^T e,
+e being 1 at wrong points and 0 elsewhere, takes a multiple of A^T e from v and the same of K e from w, K = A A^T. So a
+walk meets A once a velocity and K once a reflection. z waits until a velocity has had its moves: with (a, w) turn
 
-A turn maps (x, y) to (x cos + y sin, y cos - x sin), and a reflection adds to y a sum of rows of (A, A A^T), those of
-the wrong points; A itself is met only once a velocity.
+    (u, q)   and the coefficients in   z = (.) z_0 + (.) v_0 + A^T u,   v = (.) z_0 + (.) v_0 + A^T q,
+
+z_0 and v_0 being what this velocity began with. GROUP particles walk side by side, one a lane of a vector.
 """
 
 from __future__ import annotations
 
-import math
+from typing import Any
 
 import numpy as np
-from numba import njit, uint64
+from llvmlite import ir
+from numba import njit, types, uint64
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from pfmap.kernels.lanes import LANES, Builder, Value, load, loop, place, pointer_to, splat, store
 from pfmap.kernels.normals import SHARERS, buffers, next_stretch, start_run
 
+GROUP = LANES // 2
+"""Particles side by side; results do not depend on it."""
 
-@njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
-def _level_of(logits, ones):
-    """The level of signed logits; ones[p] is 1.0 where the table is 1, so that a logit of 0 is wrong, and else 0.0."""
-    square, distance, n_zero = 0.0, 0.0, 0.0
-    for p in range(len(ones)):
-        a = logits[p]
-        square += a * a
-        distance -= a if a < 0.0 else 0.0
-        n_zero += ones[p] if a == 0.0 else 0.0
-    level = -n_zero
-    if distance > 0.0:
-        level -= max(distance / math.sqrt(square / len(ones)), 1e-300)
-    return level / len(ones)
+BLOCK = 8
+"""Rows of a matrix that share a load; matrices have multiples of it, the last rows 0."""
+
+_DOUBLE = ir.DoubleType()
+_DOUBLES = ir.VectorType(_DOUBLE, GROUP)
 
 
-@njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
-def _set_logits(x, rows, d):
-    """Write A z behind z in each of four rows of x; four share a load of A."""
-    z0, z1, z2, z3 = x[0, :d], x[1, :d], x[2, :d], x[3, :d]
-    for p in range(len(rows)):
-        row = rows[p, :d]
-        a0, a1, a2, a3 = 0.0, 0.0, 0.0, 0.0
-        for j in range(d):
-            a0 += row[j] * z0[j]
-            a1 += row[j] * z1[j]
-            a2 += row[j] * z2[j]
-            a3 += row[j] * z3[j]
-        x[0, d + p], x[1, d + p], x[2, d + p], x[3, d + p] = a0, a1, a2, a3
+def _doubles(x: float) -> Value:
+    return ir.Constant(_DOUBLES, [float(x)] * GROUP)
+
+
+def _call(b: Builder, name: str, *arguments: Value) -> Value:
+    full_name = f"llvm.{name}.v{GROUP}f64"
+    function_type = ir.FunctionType(_DOUBLES, [_DOUBLES] * len(arguments))
+    return b.call(b.module.globals.get(full_name) or ir.Function(b.module, function_type, full_name), arguments)
+
+
+def _read(b: Builder, pointer: Value, row: Value) -> Value:
+    return load(b, pointer, b.mul(row, place(GROUP)), _DOUBLES)
+
+
+def _write(b: Builder, value: Value, pointer: Value, row: Value) -> None:
+    store(b, value, pointer, b.mul(row, place(GROUP)))
+
+
+def _rotate(b: Builder, x: Value, y: Value, cosine: Value, sine: Value) -> tuple[Value, Value]:
+    """Position and velocity after a turn."""
+    return (
+        _call(b, "fma", sine, y, b.fmul(cosine, x)),
+        b.fsub(b.fmul(cosine, y), b.fmul(sine, x)),
+    )
+
+
+def _gather(b: Builder, a: Value, one: Value, sums: list[Value]) -> tuple[Value, list[Value]]:
+    """Which lanes have a wrong logit a here, and the sums of squares, of what is wrong and of zeros with it."""
+    zero = _doubles(0.0)
+    negative, is_zero = b.fcmp_ordered("<", a, zero), b.fcmp_ordered("==", a, zero)
+    wrong = b.or_(negative, b.and_(is_zero, b.fcmp_ordered(">", one, zero)))
+    square, distance, n_zero = sums
+    return wrong, [
+        _call(b, "fma", a, a, square),
+        b.fsub(distance, b.select(negative, a, zero)),
+        b.fadd(n_zero, b.select(is_zero, one, zero)),
+    ]
+
+
+def _level(b: Builder, sums: list[Value], m: Value) -> Value:
+    """The level from the sums over all m points."""
+    square, distance, n_zero = sums
+    number = splat(b, b.sitofp(m, _DOUBLE), _DOUBLES)
+    apart = b.fdiv(distance, _call(b, "sqrt", b.fdiv(square, number)))
+    apart = _call(b, "maxnum", apart, _doubles(1e-300))
+    apart = b.select(b.fcmp_ordered(">", distance, _doubles(0.0)), apart, _doubles(0.0))
+    return b.fdiv(b.fsub(b.fneg(n_zero), apart), number)
+
+
+@intrinsic
+def _multiply(typing: Any, matrix: Any, x: Any, out: Any, n_blocks: Any, n_columns: Any) -> Any:
+    """Make out = M x, where M is matrix [n_blocks, n_columns, BLOCK], from `_blocks`."""
+    signature = types.void(matrix, x, out, types.int64, types.int64)
+
+    def generate(context: Any, b: Builder, sig: Any, args: Any) -> Any:
+        rows, x_at, out_at = (pointer_to(context, b, t, a, place(0)) for t, a in zip(sig.args[:3], args, strict=False))
+        n_blocks, n_columns = args[3:]
+
+        def block(i: Value, _: list[Value]) -> list[Value]:
+            def column(j: Value, sums: list[Value]) -> list[Value]:
+                xj = _read(b, x_at, j)
+                at = b.mul(b.add(b.mul(i, n_columns), j), place(BLOCK))
+                entries = [b.load(b.gep(rows, [b.add(at, place(r))])) for r in range(BLOCK)]
+                return [_call(b, "fma", splat(b, x, _DOUBLES), xj, t) for x, t in zip(entries, sums, strict=True)]
+
+            for r, total in enumerate(loop(b, n_columns, [_doubles(0.0)] * BLOCK, column)):
+                _write(b, total, out_at, b.add(b.mul(i, place(BLOCK)), place(r)))
+            return []
+
+        loop(b, n_blocks, [], block)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def _propose(typing: Any, a: Any, w: Any, ones: Any, cosine: Any, sine: Any, wrong: Any, found: Any, m: Any) -> Any:
+    """Where one turn leads: wrong[p] is 1 or 0; found[0] is the level there, found[1] the velocity of wrong logits."""
+    signature = types.void(a, w, ones, types.float64, types.float64, wrong, found, types.int64)
+
+    def generate(context: Any, b: Builder, sig: Any, args: Any) -> Any:
+        at = [pointer_to(context, b, sig.args[k], args[k], place(0)) for k in (0, 1, 2, 5, 6)]
+        a_at, w_at, ones_at, wrong_at, found_at = at
+        cosine, sine, m = splat(b, args[3], _DOUBLES), splat(b, args[4], _DOUBLES), args[7]
+
+        def point(p: Value, carried: list[Value]) -> list[Value]:
+            along, *sums = carried
+            a1, w1 = _rotate(b, _read(b, a_at, p), _read(b, w_at, p), cosine, sine)
+            one = splat(b, b.load(b.gep(ones_at, [p])), _DOUBLES)
+            is_wrong, sums = _gather(b, a1, one, sums)
+            _write(b, b.select(is_wrong, _doubles(1.0), _doubles(0.0)), wrong_at, p)
+            return [b.fadd(along, b.select(is_wrong, w1, _doubles(0.0))), *sums]
+
+        along, *sums = loop(b, m, [_doubles(0.0)] * 4, point)
+        _write(b, _level(b, sums, m), found_at, place(0))
+        _write(b, along, found_at, place(1))
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def _propose_reflected(
+    typing: Any, a: Any, w: Any, ke: Any, ones: Any, cosine: Any, sine: Any, wrong: Any, found: Any, m: Any
+) -> Any:
+    """Where a turn, a reflection and a turn lead: found[2] is the level there, -inf without a gradient.
+
+    found[3] is what K e is taken times.
+    """
+    signature = types.void(a, w, ke, ones, types.float64, types.float64, wrong, found, types.int64)
+
+    def generate(context: Any, b: Builder, sig: Any, args: Any) -> Any:
+        at = [pointer_to(context, b, sig.args[k], args[k], place(0)) for k in (0, 1, 2, 3, 6, 7)]
+        a_at, w_at, ke_at, ones_at, wrong_at, found_at = at
+        cosine, sine, m = splat(b, args[4], _DOUBLES), splat(b, args[5], _DOUBLES), args[8]
+        zero = _doubles(0.0)
+
+        def norm(p: Value, carried: list[Value]) -> list[Value]:
+            return [_call(b, "fma", _read(b, wrong_at, p), _read(b, ke_at, p), carried[0])]
+
+        square = loop(b, m, [zero], norm)[0]
+        factor = b.fdiv(b.fmul(_doubles(2.0), _read(b, found_at, place(1))), square)
+        usable = b.and_(b.fcmp_ordered(">", square, zero), b.fcmp_ordered("<", square, _doubles(np.inf)))
+        factor = b.select(usable, factor, zero)
+
+        def point(p: Value, sums: list[Value]) -> list[Value]:
+            a1, w1 = _rotate(b, _read(b, a_at, p), _read(b, w_at, p), cosine, sine)
+            w1 = b.fsub(w1, b.fmul(factor, _read(b, ke_at, p)))
+            a2 = _call(b, "fma", sine, w1, b.fmul(cosine, a1))
+            return _gather(b, a2, splat(b, b.load(b.gep(ones_at, [p])), _DOUBLES), sums)[1]
+
+        level = _level(b, loop(b, m, [zero] * 3, point), m)
+        _write(b, b.select(usable, level, _doubles(-np.inf)), found_at, place(2))
+        _write(b, factor, found_at, place(3))
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def _advance(typing: Any, x: Any, y: Any, e: Any, cosine: Any, sine: Any, found: Any, ways: Any, n_rows: Any) -> Any:
+    """Move rows (x, y) as ways[lane] says: 1 a turn, 2 a turn, a reflection and a turn, and 0 none, y turned back."""
+    signature = types.void(x, y, e, types.float64, types.float64, found, ways, types.int64)
+
+    def generate(context: Any, b: Builder, sig: Any, args: Any) -> Any:
+        x_at, y_at, e_at, found_at, ways_at = (
+            pointer_to(context, b, sig.args[k], args[k], place(0)) for k in (0, 1, 2, 5, 6)
+        )
+        cosine, sine = splat(b, args[3], _DOUBLES), splat(b, args[4], _DOUBLES)
+        factor, way = _read(b, found_at, place(3)), load(b, ways_at, place(0), _DOUBLES)
+        once, twice = b.fcmp_ordered("==", way, _doubles(1.0)), b.fcmp_ordered("==", way, _doubles(2.0))
+
+        def row(p: Value, _: list[Value]) -> list[Value]:
+            x, y = _read(b, x_at, p), _read(b, y_at, p)
+            x1, y1 = _rotate(b, x, y, cosine, sine)
+            x2, y2 = _rotate(b, x1, b.fsub(y1, b.fmul(factor, _read(b, e_at, p))), cosine, sine)
+            _write(b, b.select(once, x1, b.select(twice, x2, x)), x_at, p)
+            _write(b, b.select(once, y1, b.select(twice, y2, b.fneg(y))), y_at, p)
+            return []
+
+        loop(b, args[7], [], row)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def _mix(typing: Any, x: Any, y: Any, u: Any, at: Any, n_rows: Any) -> Any:
+    """Make x the sum of u[at] x and u[at + 1] y."""
+    signature = types.void(x, y, u, types.int64, types.int64)
+
+    def generate(context: Any, b: Builder, sig: Any, args: Any) -> Any:
+        x_at, y_at, u_at = (pointer_to(context, b, t, a, place(0)) for t, a in zip(sig.args[:3], args, strict=False))
+        of_x, of_y = _read(b, u_at, args[3]), _read(b, u_at, b.add(args[3], place(1)))
+
+        def row(p: Value, _: list[Value]) -> list[Value]:
+            _write(b, _call(b, "fma", of_y, _read(b, y_at, p), b.fmul(of_x, _read(b, x_at, p))), x_at, p)
+            return []
+
+        loop(b, args[4], [], row)
+        return context.get_dummy_value()
+
+    return signature, generate
 
 
 @njit(nogil=True, cache=True)
-def _turn(x, y, cosine, sine, new_x, new_y):
-    for j in range(len(x)):
-        new_x[j] = cosine * x[j] + sine * y[j]
-        new_y[j] = cosine * y[j] - sine * x[j]
-
-
-@njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
-def _reflect(x, y, rows, ones, d, wrong, gradient):
-    """Turn y round about the gradient at x of the sum of wrong logits; whether there is any gradient."""
-    n_wrong, along = 0, 0.0
-    for p in range(len(rows)):
-        if x[d + p] < 0.0 or (x[d + p] == 0.0 and ones[p] > 0.0):
-            wrong[n_wrong] = p
-            n_wrong += 1
-            along += y[d + p]
-    gradient[:] = 0.0
-    for q in range(0, n_wrong - 3, 4):
-        row0, row1, row2, row3 = rows[wrong[q]], rows[wrong[q + 1]], rows[wrong[q + 2]], rows[wrong[q + 3]]
-        for j in range(len(gradient)):
-            gradient[j] += (row0[j] + row1[j]) + (row2[j] + row3[j])
-    for q in range(n_wrong - n_wrong % 4, n_wrong):
-        row = rows[wrong[q]]
-        for j in range(len(gradient)):
-            gradient[j] += row[j]
-    square = 0.0
-    for j in range(d):
-        square += gradient[j] * gradient[j]
-    if not 0.0 < square < np.inf:
-        return False
-    factor = 2.0 * along / square
-    for j in range(len(y)):
-        y[j] -= factor * gradient[j]
-    return True
-
-
-@njit(nogil=True, cache=True)
-def _walk(z, levels, rows, ones, threshold, step, n_stretches, stretch, seed, first, stream, noise, state, scratch):
-    cosine, sine = math.sqrt(1.0 - step * step), step
-    velocities, starts, x1, y1, x2, y2, gradient, wrong = scratch
-    (n, d), left = z.shape, 0
-    moved, evaluated = 0, 0
-    for k in range(n * n_stretches):
-        if k % 4 == 0:
-            for t in range(min(4, n * n_stretches - k)):
-                index = first + uint64(k + t)
-                if k + t == 0 or index % uint64(SHARERS) == 0:
-                    left = start_run(noise, state, seed, index, stream, d)
-                left = next_stretch(noise, state, left, d)
-                for j in range(d):
-                    velocities[t, j] = noise[j]
-            _set_logits(velocities, rows, d)
-        i, s = k // n_stretches, k % n_stretches
-        if s == 0:
-            if i % 4 == 0:
-                for t in range(min(4, n - i)):
-                    starts[t, :d] = z[i + t]
-                _set_logits(starts, rows, d)
-            x = starts[i % 4]
-        y = velocities[k % 4]
-        for _ in range(stretch):
-            _turn(x, y, cosine, sine, x1, y1)
-            level = _level_of(x1[d:], ones)
-            evaluated += 1
-            if level > threshold:
-                x[:], y[:] = x1, y1
-                levels[i] = level
-                moved += 1
-                continue
-            if _reflect(x1, y1, rows, ones, d, wrong, gradient):
-                _turn(x1, y1, cosine, sine, x2, y2)
-                level = _level_of(x2[d:], ones)
-                evaluated += 1
-                if level > threshold:
-                    x[:], y[:] = x2, y2
-                    levels[i] = level
-                    moved += 1
-                    continue
-            for j in range(len(y)):
-                y[j] = -y[j]
-        if s == n_stretches - 1:
-            z[i] = x[:d]
+def _walk(z, levels, matrices, ones, threshold, step, n_stretches, stretch, seed, first, stream, noise, state, scratch):
+    forward, backward, square = matrices
+    normal, z0, v0, a, w, ke, u, q, e, found, ways = scratch
+    (n, d), m = z.shape, len(ones)
+    cosine, sine = np.sqrt(1.0 - step * step), step
+    moved, evaluated, left = 0, 0, 0
+    for i in range(0, n, GROUP):
+        size = min(GROUP, n - i)
+        for k in range(size * n_stretches):
+            index = first + uint64(i * n_stretches + k)
+            if i + k == 0 or index % uint64(SHARERS) == 0:
+                left = start_run(noise, state, seed, index, stream, d)
+            left = next_stretch(noise, state, left, d)
+            normal[k] = noise[:d]
+        for t in range(size):
+            z0[:d, t] = z[i + t]
+        _multiply(forward, z0, a, len(forward), d)
+        u[:], q[:], e[m:] = 0.0, 0.0, 0.0
+        for s in range(n_stretches):
+            for j in range(d):
+                for t in range(GROUP):
+                    v0[j, t] = normal[t * n_stretches + s, j]
+            _multiply(forward, v0, w, len(forward), d)
+            q[:m] = 0.0
+            u[m], u[m + 1], q[m], q[m + 1] = 1.0, 0.0, 0.0, 1.0
+            for _ in range(stretch):
+                _propose(a, w, ones, cosine, sine, e, found, m)
+                missed = False
+                for t in range(size):
+                    missed |= not found[0, t] > threshold
+                if missed:
+                    _multiply(square, e, ke, len(square), m)
+                    _propose_reflected(a, w, ke, ones, cosine, sine, e, found, m)
+                for t in range(size):
+                    evaluated += 1
+                    ways[t] = 0.0
+                    if found[0, t] > threshold:
+                        ways[t], levels[i + t] = 1.0, found[0, t]
+                    elif found[2, t] > -np.inf:
+                        evaluated += 1
+                        if found[2, t] > threshold:
+                            ways[t], levels[i + t] = 2.0, found[2, t]
+                    moved += ways[t] > 0.0
+                _advance(a, w, ke, cosine, sine, found, ways, m)
+                _advance(u, q, e, cosine, sine, found, ways, m + 2)
+            _mix(z0, v0, u, m, d)
+        _multiply(backward, u, v0, len(backward), m)
+        for t in range(size):
+            for j in range(d):
+                z[i + t, j] = z0[j, t] + v0[j, t]
     return moved, evaluated
 
 
 @njit(nogil=True, cache=True)
-def _levels(z, levels, rows, ones, x):
-    n, d = z.shape
-    for i in range(n):
-        if i % 4 == 0:
-            for t in range(min(4, n - i)):
-                x[t, :d] = z[i + t]
-            _set_logits(x, rows, d)
-        levels[i] = _level_of(x[i % 4, d:], ones)
+def _levels(z, levels, matrices, ones, scratch):
+    forward = matrices[0]
+    _, z0, _, a, w, _, _, _, e, found, _ = scratch
+    (n, d), m = z.shape, len(ones)
+    for i in range(0, n, GROUP):
+        size = min(GROUP, n - i)
+        for t in range(size):
+            z0[:d, t] = z[i + t]
+        _multiply(forward, z0, a, len(forward), d)
+        _propose(a, w, ones, 1.0, 0.0, e, found, m)
+        levels[i : i + size] = found[0, :size]
 
 
-def linear_levels(rows: NDArray[np.float64], ones: NDArray[np.float64], z: NDArray[np.float64]) -> NDArray[np.float64]:
-    """float64[N], the levels of z float64[N, d]; `walk_linear` says what rows and ones are."""
+def matrices_of(A: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """A, its transpose and A A^T, each with rows of zeros to a multiple of BLOCK."""
+    return _blocks(A), _blocks(A.T), _blocks(A @ A.T)
+
+
+def _blocks(M: NDArray[Any]) -> NDArray[np.float64]:
+    padded = np.pad(M, ((0, -len(M) % BLOCK), (0, 0)))
+    return np.ascontiguousarray(padded.reshape(-1, BLOCK, M.shape[1]).transpose(0, 2, 1))
+
+
+def _scratch(d: int, m: int, n_stretches: int) -> tuple[Any, ...]:
+    many, few = -(-d // BLOCK) * BLOCK, -(-m // BLOCK) * BLOCK
+    normal = np.zeros((GROUP * n_stretches, d), np.float32)
+    rows = (many, many, few, few, few, m + 2, m + 2, m + 2, 4)
+    return normal, *(np.zeros((n, GROUP)) for n in rows), np.zeros(GROUP)
+
+
+def linear_levels(
+    matrices: tuple[NDArray[np.float64], ...], ones: NDArray[np.float64], z: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """float64[N], the levels of z float64[N, d]; `walk_linear` says what matrices and ones are."""
     levels = np.empty(len(z))
-    _levels(z, levels, rows, ones, np.zeros((4, rows.shape[1])))
+    _levels(z, levels, matrices, ones, _scratch(z.shape[1], len(ones), 0))
     return levels
 
 
 def walk_linear(
-    rows: NDArray[np.float64],
+    matrices: tuple[NDArray[np.float64], ...],
     ones: NDArray[np.float64],
     z: NDArray[np.float64],
     levels: NDArray[np.float64],
@@ -167,8 +328,8 @@ def walk_linear(
     """Move every row of z by n_stretches stretches of `stretch` moves, each stretch with a new velocity.
 
     Args:
-        rows: float64[m, d + m], (A, A A^T); row p of A gives the logit of constrained point p, times -1 where the
-            table is 0.
+        matrices: `matrices_of` A [m, d]; row p of A gives the logit of constrained point p, times -1 where the table
+            is 0.
         ones: float64[m], 1.0 where the table is 1 and 0.0 elsewhere.
         z: float64[N, d], moved in place.
         levels: float64[N], the levels of z, kept up to date.
@@ -183,8 +344,7 @@ def walk_linear(
     Returns:
         How many of the N n_stretches stretch moves went anywhere, and how many levels were taken.
     """
-    m, width = rows.shape
-    scratch = np.zeros((4, width)), np.zeros((4, width)), *(np.zeros(width) for _ in range(5)), np.zeros(m, np.int64)
-    where = np.uint64(seed), np.uint64(first), stream, *buffers(width - m), scratch
-    moved, evaluated = _walk(z, levels, rows, ones, threshold, step, n_stretches, stretch, *where)
+    d, start = z.shape[1], (np.uint64(seed), np.uint64(first), stream)
+    scratch = *buffers(d), _scratch(d, len(ones), n_stretches)
+    moved, evaluated = _walk(z, levels, matrices, ones, threshold, step, n_stretches, stretch, *start, *scratch)
     return int(moved), int(evaluated)

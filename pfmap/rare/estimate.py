@@ -29,7 +29,7 @@ from pfmap.store.files import CHECKSUM_SIZE, checksum, clear_errors, replacing
 from pfmap.streams import check_seed, generator
 from pfmap.tables import TruthTables, require_tables
 
-STREAM = "splitting 1"
+STREAM = "splitting 2"
 """Names how runs follow from a seed; it changes whenever the numbers do."""
 
 _PILOT, _FEWEST, _PER_LEVEL = 300, 250, 10

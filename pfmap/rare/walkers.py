@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pfmap.errors import InvalidInput
-from pfmap.kernels.linear_walks import linear_levels, walk_linear
+from pfmap.kernels.linear_walks import linear_levels, matrices_of, walk_linear
 from pfmap.kernels.normals import normals
 from pfmap.kernels.rare import NetworkPlan, network_levels, walk_networks
 from pfmap.maps import MLP, GaussianProcess, GaussianVector, ParameterFunctionMap
@@ -133,14 +133,13 @@ class LinearWalker:
 
         where = np.flatnonzero(wanted)
         root = pfm.logits(torch.eye(pfm.n_latents, dtype=torch.float64)).numpy()
-        A = (root[:, where] * wanted[where]).T
-        self._rows = np.ascontiguousarray(np.concatenate([A, A @ A.T], axis=1))
+        self._matrices = matrices_of((root[:, where] * wanted[where]).T)
         self._ones = (wanted[where] > 0).astype(np.float64)
         self.n_latents = pfm.n_latents
 
     def levels(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
         """float64[N]."""
-        return linear_levels(self._rows, self._ones, z)
+        return linear_levels(self._matrices, self._ones, z)
 
     def walk(
         self,
@@ -155,7 +154,7 @@ class LinearWalker:
     ) -> tuple[int, int]:
         """See Walker."""
         return walk_linear(
-            self._rows,
+            self._matrices,
             self._ones,
             z,
             levels,
