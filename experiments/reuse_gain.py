@@ -8,11 +8,10 @@ import numpy as np
 from harness import run
 from matplotlib.figure import Figure
 
-from pfmap import TruthTables, maps
-from pfmap.kernels.counting import CountTable
+import pfmap
+from pfmap import maps
 from pfmap.kernels.reuse import find_members, index_members
-from pfmap.sampling.fused import FusedSampler
-from pfmap.sampling.reuse import FixedSetSampler, Reuse, ReuseSampler, choose_reuse
+from pfmap.sampling.reuse import Reuse, choose_reuse
 from pfmap.symmetry import canonicalize
 
 NETS = {
@@ -28,27 +27,25 @@ TARGETS = {  # gains over independent networks
     "sigma_w = sqrt 2, sigma_b = 0.2": {"reuse": {"1e-3": 20, "1e-4": 50}},
 }
 WAYS = ("reuse", "fixed set", "reuse, pooled", "fixed set, pooled")
-CUTS = [Reuse(2, 8), Reuse(2, 16), Reuse(2, 32), Reuse(2, 48), Reuse(4, 4), Reuse(4, 6)]
+CUTS = [Reuse(2, 16), Reuse(2, 24), Reuse(2, 32), Reuse(2, 48), Reuse(4, 4), Reuse(4, 6)]
 GROUP = ("input_permutations", "complement")
 DECADES = [f"1e-{k}" for k in range(1, 8)]
 
 
 def main(seed, rounds, n_pilot, n_functions, n_timed):
-    """Design effects from the squares of a run of its own; rates interleaved in rounds and taken at their best."""
+    """Design effects from the squares of a run of its own; rates of draw() in interleaved rounds, at their best."""
     numbers, measured = {"targets": TARGETS, "networks": {}}, {}
     for name, net in NETS.items():
         pilot = Pilot(net, seed + 1, n_pilot)
         chosen = choose_reuse(net)
-        cuts = CUTS if name == next(iter(NETS)) else [chosen]
-        samplers = {cut: pilot.samplers(cut) for cut in cuts}
-        effects = {cut: {} for cut in cuts}
-        for cut, ways in samplers.items():
-            for way, sampler in ways.items():
-                n_clusters = max(16, n_functions // cut.cluster_size)
-                effects[cut][way] = pilot.design_effects(
-                    sampler(seed, 0, n_clusters), cut, n_clusters, pooled="pooled" in way
-                )
-        rates = functions_a_second(net, samplers, seed, rounds, n_timed)
+        ways = pilot.asked()
+        effects = {cut: {} for cut in CUTS}
+        for cut in CUTS:
+            for way, asked in ways.items():
+                everything = {key: value for key, value in asked.items() if key != "at_least"}
+                counts = pfmap.draw(net, n_functions, seed=seed, reuse=cut, **everything)
+                effects[cut][way] = pilot.design_effects(counts)
+        rates = functions_a_second(net, ways, seed, rounds, n_timed)
         gains = {
             label(cut): {
                 way: {d: rates[label(cut)][way] / effect / rates["independent"] for d, effect in by_decade.items()}
@@ -74,83 +71,59 @@ class Pilot:
     """Orbits and their probabilities from a seed of their own: decades, and the sets to count."""
 
     def __init__(self, net, seed, n_functions):
-        cut = choose_reuse(net)
-        n_clusters = n_functions // cut.cluster_size
-        words, counts, _ = ReuseSampler(net, cut, GROUP)(seed, 0, n_clusters)
-        seen = counts >= 20
-        tables = TruthTables.from_words(words[seen], net.domain)
-        self.net = net
-        self.p = counts[seen] / (n_clusters * cut.cluster_size) / canonicalize(tables, group=GROUP).orbit_sizes
-        keys = tables.words()
+        counts = pfmap.draw(net, n_functions, seed=seed, reuse="auto", pool="orbits", at_least=20)
+        self.tables = counts.tables
+        self.p = counts.counts / counts.n_samples / canonicalize(counts.tables, group=GROUP).orbit_sizes
+        keys = self.tables.words()
         self.index = index_members([(keys, np.arange(len(keys)))], len(keys), len(keys), net.domain.n_points)
-        self.tables = tables
         self.decade = np.ceil(-np.log10(self.p)).astype(int)
 
-    def samplers(self, cut):
-        """One sampler a way; the fixed sets are at most 2,000 functions and 100 orbits a decade."""
+    def asked(self):
+        """What draw is asked for, by way; the fixed sets are at most 2,000 functions and 100 orbits a decade."""
         functions, orbits = (
             self.tables[np.concatenate([np.flatnonzero(self.decade == d)[:most] for d in range(1, len(DECADES) + 1)])]
             for most in (2_000, 100)
         )
         return {
-            "reuse": ReuseSampler(self.net, cut),
-            "fixed set": FixedSetSampler(self.net, cut, functions),
-            "reuse, pooled": ReuseSampler(self.net, cut, GROUP),
-            "fixed set, pooled": FixedSetSampler(self.net, cut, orbits, GROUP),
+            "reuse": {"at_least": 2},
+            "fixed set": {"only": functions},
+            "reuse, pooled": {"at_least": 2, "pool": "orbits"},
+            "fixed set, pooled": {"only": orbits, "pool": "orbits"},
         }
 
-    def design_effects(self, counted, cut, n_clusters, *, pooled):
+    def design_effects(self, counts):
         """By decade of P(f): variance of the estimates of P(f) over that of as many independent samples of functions.
 
         An orbit's share of its functions' variance is that of the orbit's count over the square of its size.
         """
-        words, counts, squares = counted
-        tables = TruthTables.from_words(words, self.net.domain)
-        canonical = canonicalize(tables, group=GROUP)
+        canonical = canonicalize(counts.tables, group=GROUP)
         rows = find_members(canonical.representatives.words(), self.index.slots)
-        R, N = cut.cluster_size, n_clusters * cut.cluster_size
-        size = canonical.orbit_sizes if pooled else np.ones(len(counts))
-        variance = squares / (R * N) - (counts / N) ** 2  # of a cluster's share
+        R, N, k = counts.cluster_size, counts.n_samples, counts.counts
+        size = canonical.orbit_sizes if counts.orbits else np.ones(len(counts))
+        variance = counts.squares / (R * N) - (k / N) ** 2  # of a cluster's share
         effects = {}
         for d, name in enumerate(DECADES, start=1):
             here = (rows >= 0) & (self.decade[rows] == d)
-            if counts[here].sum() >= 1_000:
-                p = counts[here] / N / size[here]
+            if k[here].sum() >= 1_000:
+                p = k[here] / N / size[here]
                 effects[name] = R * float(np.sum(variance[here] / size[here]) / np.sum(size[here] * p * (1 - p)))
         return effects
 
 
-def functions_a_second(net, samplers, seed, rounds, n_timed):
-    """Functions drawn and counted a CPU second of one thread."""
-    plain, first = FusedSampler(net), iter(range(0, 1 << 60, n_timed))
-
-    def independent():
-        table, start = CountTable(2), next(first)
-        for at in range(start, start + n_timed // 64, 4096):
-            table.add(plain(seed, at, min(4096, start + n_timed // 64 - at)))
-        return n_timed // 64
-
-    def clusters(sampler, cut):
-        n_clusters = max(16, n_timed // cut.cluster_size // 16 * 16)
-        start = next(first) // n_timed * n_clusters
-        sampler(seed, start, n_clusters)
-        return n_clusters * cut.cluster_size
-
-    best = {"independent": 0.0, **{label(cut): dict.fromkeys(WAYS, 0.0) for cut in samplers}}
-    for _ in range(rounds):
-        best["independent"] = max(best["independent"], rate(independent))
-        for cut, ways in samplers.items():
-            for way, sampler in ways.items():
-                found = rate(lambda s=sampler, c=cut: clusters(s, c))
-                best[label(cut)][way] = max(best[label(cut)][way], found)
-    return best
-
-
-def rate(call):
-    """Functions a CPU second of one call."""
-    start = time.process_time()
-    done = call()
-    return done / (time.process_time() - start)
+def functions_a_second(net, ways, seed, rounds, n_timed):
+    """Functions a CPU second of one thread, from the call of draw to its result; the best of interleaved rounds."""
+    calls = {"independent": {"": (n_timed // 64, {})}}
+    for cut in CUTS:
+        calls[label(cut)] = {way: (n_timed, {"reuse": cut, **asked}) for way, asked in ways.items()}
+    best = {key: dict.fromkeys(ways, 0.0) for key, ways in calls.items()}
+    for r in range(-1, rounds):  # the first compiles
+        for key, ways in calls.items():
+            for way, (n, asked) in ways.items():
+                start = time.process_time()
+                counts = pfmap.draw(net, max(n, 1) if r >= 0 else 1_000, seed=seed + r + 9, workers=1, **asked)
+                rate = counts.n_samples / (time.process_time() - start)
+                best[key][way] = max(best[key][way], rate if r >= 0 else 0.0)
+    return {"independent": best.pop("independent")[""], **best}
 
 
 def picture(numbers, measured):
@@ -178,6 +151,6 @@ if __name__ == "__main__":
             "rounds": 1, "n_pilot": 2_000_000, "n_functions": 2_000_000, "n_timed": 400_000,
         },
         full={
-            "rounds": 3, "n_pilot": 50_000_000, "n_functions": 20_000_000, "n_timed": 2_000_000,
+            "rounds": 3, "n_pilot": 50_000_000, "n_functions": 20_000_000, "n_timed": 20_000_000,
         },
     )  # fmt: skip

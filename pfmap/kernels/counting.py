@@ -19,7 +19,7 @@ AHEAD = 32
 """Keys whose slots are asked for before the first of them is read."""
 
 _MAX_LOAD = 0.6
-_SMALLEST, _QUICK_GROWTH = 1 << 12, 1 << 19
+_SMALLEST, _QUICK_GROWTH = 1 << 12, 1 << 20
 _LINE = 64
 _LARGE = 1 << 30
 _CELLS_A_KEY = 16

@@ -1,6 +1,7 @@
-"""Many sorted runs of (key, counts) into one, a row at a time, from buffers that the caller refills.
+"""Many sorted runs merged a stretch of keys at a time: what all of them hold up to some key, sorted once more.
 
-Keys are rows of uint64 that compare word by word; equal keys become one row whose counts are added.
+Runs of one kind of sample are spread alike, so a stretch takes most of what is buffered of each, and to sort it costs
+less than to choose its rows one by one.
 """
 
 from __future__ import annotations
@@ -9,133 +10,81 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-FULL, ENDED = -1, -2
-"""What `RunMerger.step` says instead of the number of a run whose buffer is empty."""
+from pfmap.kernels.sorting import is_less, sort_rows
 
 
-class RunMerger:
-    """A tournament of runs, each sorted by key in ascending order.
+class RunBuffers:
+    """What is in memory of each of many runs of rows, sorted by key: uint64, n_words of them and n_columns of counts.
 
     Attributes:
-        keys: uint64[n_runs, capacity, n_words], the buffered rows of each run; the caller fills them.
-        counts: int64[n_runs, capacity, n_columns], their counts.
+        rows: uint64[n_runs, capacity, n_words + n_columns]; `rows[run, filled[run]:]` is free.
+        filled: int64[n_runs].
+        has_more: bool[n_runs], whether rows of the run are still to come.
 
-    Error: exact. Cost: log2(n_runs) comparisons a row; 0.1 us for 4,000 runs of two words.
+    Error: exact. Cost: 0.1 us a row of two words, for thousands of runs of one kind.
     """
 
     def __init__(self, n_runs: int, capacity: int, n_words: int, n_columns: int) -> None:
-        self.keys = np.empty((n_runs, capacity, n_words), np.uint64)
-        self.counts = np.empty((n_runs, capacity, n_columns), np.int64)
-        self._at = np.zeros(n_runs, np.int64)
-        self._filled = np.zeros(n_runs, np.int64)
-        self._heads = np.zeros((n_runs, n_words), np.uint64)
-        self._ended = np.zeros(n_runs, np.bool_)
-        self._losers = np.full(n_runs, -1, np.int64)
-        self._winner = np.array([-1])
+        self.rows = np.empty((n_runs, capacity, n_words + n_columns), np.uint64)
+        self.filled = np.zeros(n_runs, np.int64)
+        self.has_more = np.ones(n_runs, np.bool_)
+        self._n_words = n_words
 
-    def refilled(self, run: int, n_rows: int) -> None:
-        """The caller has put the next n_rows rows of a run into keys[run] and counts[run]; none means that it ended."""
-        self._at[run], self._filled[run] = 0, n_rows
-        if n_rows:
-            self._heads[run] = self.keys[run, 0]
-        self._ended[run] = n_rows == 0
+    def take(self) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+        """The rows that nothing to come can precede or equal, each key once, in order: keys and their counts added.
 
-    def step(self, keys: NDArray[np.uint64], counts: NDArray[np.int64], n_rows: int) -> tuple[int, int]:
-        """Merge on into keys uint64[room, n_words] and counts int64[room, n_columns] after their first n_rows rows.
-
-        Returns:
-            (why, rows now in there): why is FULL (every row in there is complete), ENDED, or the number of the run that
-            has to be refilled before the same room is filled on.
+        What was buffered of at least one run is all among them, unless every run has ended.
         """
-        if self._winner[0] < 0:
-            _start(self._heads, self._ended, self._losers, self._winner)
-        why, n_rows = _merge(
-            self.keys,
-            self.counts,
-            self._at,
-            self._filled,
-            self._heads,
-            self._ended,
-            self._losers,
-            self._winner,
-            keys,
-            counts,
-            n_rows,
-        )
-        return int(why), int(n_rows)
-
-
-@njit(nogil=True, cache=True, inline="always")
-def _before(heads, ended, one, other):
-    # Ended runs come last; equal keys in the order of their runs.
-    if ended[one] or ended[other]:
-        return not ended[one] and ended[other]
-    for w in range(heads.shape[1]):
-        if heads[one, w] != heads[other, w]:
-            return heads[one, w] < heads[other, w]
-    return one < other
+        taken = _take(self.rows, self.filled, self.has_more, self._n_words)
+        sort_rows(taken, self._n_words)
+        taken = taken[: _add_equal(taken, self._n_words)]
+        keys, counts = taken[:, : self._n_words], taken[:, self._n_words :]
+        return np.ascontiguousarray(keys), np.ascontiguousarray(counts).view(np.int64)
 
 
 @njit(nogil=True, cache=True)
-def _start(heads, ended, losers, winner):
-    # Runs enter one after the other; the first to come to a node waits there for its opponent.
-    n = len(ended)
-    losers[:] = -1
-    for run in range(n):
-        best = run
-        node = (run + n) // 2
-        while node > 0:
-            if losers[node] < 0:
-                losers[node] = best
-                best = -1
-                break
-            if _before(heads, ended, losers[node], best):
-                losers[node], best = best, losers[node]
-            node //= 2
-        if best >= 0:
-            winner[0] = best
+def _take(rows, filled, has_more, n_words):
+    width = rows.shape[2]
+    first = -1  # the run whose last buffered key comes first
+    for run in range(len(filled)):
+        last = filled[run] - 1
+        if has_more[run] and (first < 0 or is_less(rows[run, last], rows[first, filled[first] - 1], n_words)):
+            first = run
+    until = filled.copy()
+    if first >= 0:
+        pivot = rows[first, filled[first] - 1]
+        for run in range(len(filled)):
+            low, high = 0, filled[run]
+            while low < high:
+                middle = (low + high) // 2
+                if is_less(pivot, rows[run, middle], n_words):
+                    high = middle
+                else:
+                    low = middle + 1
+            until[run] = low
+    taken = np.empty((until.sum(), width), np.uint64)
+    place = 0
+    for run in range(len(filled)):
+        for i in range(until[run]):
+            for v in range(width):
+                taken[place + i, v] = rows[run, i, v]
+        place += until[run]
+        filled[run] -= until[run]
+        for i in range(filled[run]):
+            for v in range(width):
+                rows[run, i, v] = rows[run, until[run] + i, v]
+    return taken
 
 
 @njit(nogil=True, cache=True)
-def _merge(keys, counts, at, filled, heads, ended, losers, winner, out_keys, out_counts, n_rows):
-    n_words = heads.shape[1]
-    n_columns = counts.shape[2]
-    best = _replay(heads, ended, losers, winner[0])  # a refill has changed its head
-    while True:
-        if ended[best]:
-            winner[0] = best
-            return ENDED, n_rows
-        if at[best] == filled[best]:
-            winner[0] = best
-            return best, n_rows
-        same = n_rows > 0
+def _add_equal(rows, n_words):
+    """Make sorted rows with equal keys one, in the first places; returns how many are left."""
+    size = 0
+    for i in range(len(rows)):
+        same = size > 0
         for w in range(n_words):
-            same = same and out_keys[n_rows - 1, w] == heads[best, w]
-        if not same:
-            if n_rows == len(out_keys):
-                winner[0] = best
-                return FULL, n_rows
-            for w in range(n_words):
-                out_keys[n_rows, w] = heads[best, w]
-            for c in range(n_columns):
-                out_counts[n_rows, c] = 0
-            n_rows += 1
-        for c in range(n_columns):
-            out_counts[n_rows - 1, c] += counts[best, at[best], c]
-        at[best] += 1
-        if at[best] == filled[best]:
-            winner[0] = best
-            return best, n_rows
-        for w in range(n_words):
-            heads[best, w] = keys[best, at[best], w]
-        best = _replay(heads, ended, losers, best)
-
-
-@njit(nogil=True, cache=True, inline="always")
-def _replay(heads, ended, losers, run):
-    node = (run + len(ended)) // 2
-    while node > 0:
-        if _before(heads, ended, losers[node], run):
-            losers[node], run = run, losers[node]
-        node //= 2
-    return run
+            same = same and rows[size - 1, w] == rows[i, w]
+        for v in range(n_words if same else 0, rows.shape[1]):
+            rows[size - same, v] = rows[i, v] + (rows[size - 1, v] if same else np.uint64(0))
+        size += not same
+    return size

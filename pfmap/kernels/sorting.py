@@ -83,7 +83,7 @@ def _sort_few(source, start, stop, n_words, few, order, rows):
         j, first = i, few[i, 0]
         while j > 0:
             before = order[j - 1]
-            if first > few[before, 0] or (first == few[before, 0] and not _is_less(few, i, before, n_words)):
+            if first > few[before, 0] or (first == few[before, 0] and not is_less(few[i], few[before], n_words)):
                 break
             order[j] = before
             j -= 1
@@ -94,10 +94,11 @@ def _sort_few(source, start, stop, n_words, few, order, rows):
 
 
 @njit(nogil=True, cache=True, inline="always")
-def _is_less(rows, i, j, n_words):
-    for w in range(1, n_words):
-        if rows[i, w] != rows[j, w]:
-            return rows[i, w] < rows[j, w]
+def is_less(one, other, n_words):
+    """Whether one key of n_words words comes before another."""
+    for w in range(n_words):
+        if one[w] != other[w]:
+            return one[w] < other[w]
     return False
 
 

@@ -17,7 +17,7 @@ import zstandard
 from numpy.typing import NDArray
 
 from pfmap.errors import CorruptStore, InvalidInput
-from pfmap.kernels.merging import ENDED, FULL, RunMerger
+from pfmap.kernels.merging import RunBuffers
 from pfmap.kernels.sorting import reversed_bits, sort_rows
 from pfmap.store.files import CHECKSUM_SIZE, block_name, checksum, clear_errors, replacing
 
@@ -26,7 +26,8 @@ _MAGIC = b"pfmapbl3"
 _FRAME_SIZE = struct.Struct("<I")
 _CHUNK = 1 << 22
 _FRAME_BYTES = 1 << 13  # thousands of frames, one a block, fit the smallest memory that a draw takes
-_PIECE_BYTES = 1 << 23
+_PIECE_BYTES = 1 << 26
+_COPIES = 3  # of what is buffered: itself, taken, and sorted or split
 _LEVEL = 1
 
 
@@ -115,56 +116,50 @@ def merge_blocks(blocks: Sequence[Block], *, memory: int) -> Iterator[tuple[NDAr
     Raises:
         InvalidInput: memory is too small to hold a few rows of every block.
 
-    Cost: 0.1 us a row and its reading, for thousands of blocks of two words.
+    Cost: 0.1 us a row and its reading, for thousands of blocks of functions of two words.
     """
     n_words, n_columns = blocks[0].n_words, blocks[0].n_columns
     row, frame = 8 * (n_words + n_columns), _rows_a_frame(n_words, n_columns)
-    room = max(1, min(_PIECE_BYTES, memory // 8) // row)
-    frames = (memory // 2 - room * row) // (frame * row * len(blocks))
+    frames = memory // (_COPIES * frame * row * len(blocks))
     if frames < 1:
-        needed = 2 * row * (len(blocks) * frame + room)
+        needed = _COPIES * frame * row * len(blocks)
         raise InvalidInput(
             f"memory is {memory:,} bytes; merging {len(blocks):,} blocks of {8 * n_words:,}-byte functions needs "
             f"{needed:,} or more"
         )
     longest = max(block.size for block in blocks)
-    merger = RunMerger(len(blocks), max(1, min(frames, -(-longest // frame)) * frame), n_words, n_columns)
+    worth_holding = min(-(-longest // frame), _PIECE_BYTES // (frame * row * len(blocks)))
+    frames = max(1, min(frames, worth_holding))
+    buffers = RunBuffers(len(blocks), frames * frame, n_words, n_columns)
     decompressor = zstandard.ZstdDecompressor()
     read, places = np.zeros(len(blocks), np.int64), np.full(len(blocks), _HEADER.size)
 
     def refill(run: int) -> None:
-        block, filled = blocks[run], 0
-        left = block.size - int(read[run])
+        block, filled, left = blocks[run], int(buffers.filled[run]), int(blocks[run].size - read[run])
         with clear_errors(block.path), block.path.open("rb") as file:
             file.seek(int(places[run]))
-            while left and filled < merger.keys.shape[1]:
+            while left and filled <= (frames - 1) * frame:
                 k = min(frame, left)
                 try:
                     (size,) = _FRAME_SIZE.unpack(file.read(_FRAME_SIZE.size))
                     data = decompressor.decompress(file.read(size))
                     keys = np.frombuffer(data, "<u8", k * n_words)
-                    columns = np.frombuffer(data, "<i8", k * n_columns, offset=keys.nbytes)
+                    columns = np.frombuffer(data, "<u8", k * n_columns, offset=keys.nbytes)
                 except (struct.error, zstandard.ZstdError, ValueError):
                     raise _corrupt(block.path, "changed while it was read") from None
-                merger.keys[run, filled : filled + k] = keys.reshape(k, n_words)
-                merger.counts[run, filled : filled + k] = columns.reshape(k, n_columns)
+                buffers.rows[run, filled : filled + k, :n_words] = keys.reshape(k, n_words)
+                buffers.rows[run, filled : filled + k, n_words:] = columns.reshape(k, n_columns)
                 filled, left = filled + k, left - k
             places[run] = file.tell()
-        read[run] += filled
-        merger.refilled(run, filled)
+        read[run] = block.size - left
+        buffers.filled[run], buffers.has_more[run] = filled, left > 0
 
-    for run in range(len(blocks)):
-        refill(run)
-    keys, counts = np.empty((room, n_words), np.uint64), np.empty((room, n_columns), np.int64)
-    why, n_rows = 0, 0
-    while why != ENDED:
-        why, n_rows = merger.step(keys, counts, n_rows)
-        if why in (FULL, ENDED):
-            if n_rows:
-                yield reversed_bits(keys[:n_rows]), counts[:n_rows].copy()
-            n_rows = 0
-        else:
-            refill(why)
+    while buffers.has_more.any() or buffers.filled.any():
+        for run in np.flatnonzero(buffers.has_more & (buffers.filled <= (frames - 1) * frame)):
+            refill(int(run))
+        keys, counts = buffers.take()
+        if len(keys):
+            yield reversed_bits(keys), counts
 
 
 def _rows_a_frame(n_words: int, n_columns: int) -> int:
