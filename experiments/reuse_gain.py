@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 import pfmap
 from pfmap import maps
-from pfmap.kernels.reuse import find_members, index_members
+from pfmap.kernels.members import find_members, index_members
 from pfmap.sampling.reuse import Reuse, choose_reuse
 from pfmap.symmetry import canonicalize
 

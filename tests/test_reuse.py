@@ -17,9 +17,10 @@ from scipy import stats
 
 from pfmap import TruthTables, maps
 from pfmap.errors import IncompatibleTables, InvalidInput
+from pfmap.kernels.cluster_counts import count_clusters
 from pfmap.kernels.counting import ClusterCountTable
 from pfmap.kernels.normals import normals
-from pfmap.kernels.reuse import ClusterPlan, count_clusters
+from pfmap.kernels.reuse import ClusterPlan
 from pfmap.sampling.fused import FusedSampler
 from pfmap.sampling.reuse import (
     FixedSetSampler,

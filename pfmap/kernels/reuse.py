@@ -12,7 +12,6 @@ a point, so the bits are those of the float64 logits of the float32 parameters.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -20,16 +19,6 @@ from numba import float32, njit, uint64
 from numpy.typing import NDArray
 
 from pfmap.kernels import tiles
-from pfmap.kernels.bits import ONES
-from pfmap.kernels.canonical import (
-    CHANGES,
-    N_CHANGES,
-    canonical_scratch,
-    canonicalize_rows,
-    flip_bit,
-    swap_bits,
-)
-from pfmap.kernels.counting import ClusterCountTable, Marks, find_slot, hash_key, keep_repeated, mark_keys, prefetch
 from pfmap.kernels.lanes import LANES
 from pfmap.kernels.network import (
     STEP,
@@ -83,7 +72,7 @@ class ClusterPlan(NamedTuple):
         return -(-(1 << self.settings[0]) // 64)
 
 
-class _Scratch(NamedTuple):
+class ClusterScratch(NamedTuple):
     """What one thread works in; h, sums and limits hold rows of TILE floats, one after the other."""
 
     layers: NDArray[np.int64]  # as planned, with zeros in place of biases that are none
@@ -117,14 +106,15 @@ class _Scratch(NamedTuple):
     slots: NDArray[np.int32]  # 0, or the number of a distinct row and 1
 
 
-def _scratch(plan: ClusterPlan) -> _Scratch:
+def cluster_scratch(plan: ClusterPlan) -> ClusterScratch:
+    """What a thread that walks through clusters works in."""
     width, last_width = len(plan.scales), int(plan.layers[plan.n_hidden - 1, 1])
     layers, tiled, (theta, h, bases, live, logits, nearest), exact = workspace(plan.layers, width, plan.settings)
     tile_floats = -(-len(logits) // TILE) * TILE
     rows_left, rows_right = plan.draws ** (plan.groups // 2), plan.draws ** (plan.groups - plan.groups // 2)
     R = plan.cluster_size
     fan_in = plan.layers[plan.n_hidden :, 0]
-    return _Scratch(
+    return ClusterScratch(
         layers,
         tiled,
         np.cumsum(fan_in) - fan_in,
@@ -155,7 +145,7 @@ def _scratch(plan: ClusterPlan) -> _Scratch:
     )
 
 
-# Arrays are passed one by one: handing on a whole _Scratch costs more than the work of the small functions.
+# Arrays are passed one by one: handing on a whole ClusterScratch costs more than the work of the small functions.
 
 
 @njit(nogil=True, cache=True)
@@ -352,339 +342,10 @@ def _fill_cluster(plan, s, number):
 
 
 @njit(nogil=True, cache=True)
-def _set_constants_apart(keys, full, others):
-    """List the rows that are no constant; returns how many, the zeros and the ones.
-
-    Constants are the most frequent functions by far, so there is no branch on them.
-    """
-    ones, n_others = uint64(0), 0
-    for r in range(len(keys)):
-        word = keys[r, 0]
-        is_other = (word != uint64(0)) & (word != full)
-        for w in range(1, keys.shape[1]):
-            is_other |= keys[r, w] != word
-        others[n_others] = r
-        n_others += is_other
-        ones += word & uint64(not is_other)
-    return n_others, len(keys) - n_others - np.int64(ones), np.int64(ones)
-
-
-@njit(nogil=True, cache=True)
-def _next_cluster(plan, s, seed, index, stream, number, left):
+def next_cluster(plan, s, seed, index, stream, number, left):
     """Fill cluster `index`, the one of this number >= 1 in a walk; `left` as in next_stretch."""
     if number == 1 or index % uint64(SHARERS) == 0:
         left = start_run(s.z, s.state, seed, index, stream, len(plan.scales))
     left = next_stretch(s.z, s.state, left, len(plan.scales))
     _fill_cluster(plan, s, number)
     return left
-
-
-@njit(nogil=True, cache=True)
-def _mark_clusters(plan, s, seed, first, count, stream, full, cells, shift):
-    left = 0
-    for drawn in range(count):
-        left = _next_cluster(plan, s, seed, first + uint64(drawn), stream, drawn + 1, left)
-        others = _set_constants_apart(s.keys, full, s.rows)[0]
-        mark_keys(cells, shift, s.keys, s.rows[:others])
-
-
-def mark_clusters(plan: ClusterPlan, seed: int, first: int, count: int, stream: int, marks: Marks) -> None:
-    """Mark the functions of clusters, but for the constants; arguments as of count_clusters."""
-    where = np.uint64(seed), np.uint64(first), count, stream, _full_word(plan)
-    _mark_clusters(plan, _scratch(plan), *where, marks.cells, marks.shift)
-
-
-@njit(nogil=True, cache=True)
-def _to_orbits(keys, n_rows, n, symmetries, rows, low, high, automorphisms, scratch):
-    """Replace the listed keys by their canonical ones, from the first row of keys on."""
-    for e in range(n_rows):
-        low[e], high[e] = keys[rows[e], 0], keys[rows[e], 1] if n == 7 else uint64(0)
-    canonicalize_rows(low[:n_rows], high[:n_rows], n, symmetries, automorphisms[:n_rows], scratch)
-    for e in range(n_rows):
-        rows[e], keys[e, 0] = e, low[e]
-        if n == 7:
-            keys[e, 1] = high[e]
-
-
-@njit(nogil=True, cache=True)
-def _merge(keys, n_rows, rows, counts, hashes, local, flat, stride, mask):
-    """Distinct ones among the listed keys, in place of the list, with counts and hashes; returns their number.
-
-    Asks for the slot of each in the table that comes next. `local` is all 0 before and after.
-    """
-    seen, local_mask = 0, uint64(len(local) - 1)
-    for e in range(n_rows):
-        r = rows[e]
-        x = hash_key(keys, r)
-        prefetch(flat, np.int64(x & mask) * stride)
-        slot = (x >> uint64(40)) & local_mask
-        while True:
-            known = local[slot] - 1
-            if known < 0:
-                rows[seen], counts[seen], hashes[seen] = r, 1, x
-                seen += 1
-                local[slot] = seen
-                break
-            same = True
-            for w in range(keys.shape[1]):
-                same &= keys[r, w] == keys[rows[known], w]
-            if same:
-                counts[known] += 1
-                break
-            slot = (slot + uint64(1)) & local_mask
-    local[:] = 0
-    return seen
-
-
-@njit(nogil=True, cache=True)
-def _count_clusters(
-    plan, s, seed, first, count, stream, full, symmetries, orbits, cells, shift, slots, room, constants
-):
-    """Clusters into a table, until all are drawn or no room is left; returns clusters and keys new to the table.
-
-    Row 0 of `constants` takes counts and squares of 0, row 1 those of 1; with complement in the group row 0 takes both.
-    """
-    R, stride = len(s.keys), slots.shape[1]
-    flat, mask, width = slots.reshape(-1), uint64(len(slots) - 1), stride - 2
-    pooled, complement = symmetries[0] or symmetries[1] or symmetries[2] or symmetries[3], symmetries[3]
-    low, high, automorphisms, scratch = orbits
-    left, drawn, new = 0, 0, 0
-    while drawn < count and new + R <= room:
-        left = _next_cluster(plan, s, seed, first + uint64(drawn), stream, drawn + 1, left)
-        others, zeros, ones = _set_constants_apart(s.keys, full, s.rows)
-        if complement:
-            zeros, ones = zeros + ones, 0
-        for constant, times in ((0, zeros), (1, ones)):
-            constants[constant, 0] += times
-            constants[constant, 1] += times * times
-        if len(cells):
-            others = keep_repeated(cells, shift, s.keys, s.rows[:others])
-        if pooled:
-            _to_orbits(s.keys, others, plan.settings[0], symmetries, s.rows, low, high, automorphisms, scratch)
-        seen = _merge(s.keys, others, s.rows, s.counts, s.hashes, s.slots, flat, stride, mask)
-        for e in range(seen):
-            base, is_new = find_slot(flat, stride, np.int64(mask), s.keys, s.rows[e], np.int64(s.hashes[e] & mask))
-            new += is_new
-            k = s.counts[e]
-            flat[base + width] += k
-            flat[base + width + 1] += k * k
-        drawn += 1
-    return drawn, new
-
-
-def count_clusters(
-    plan: ClusterPlan, seed: int, first: int, count: int, stream: int, table: ClusterCountTable,
-    symmetries: tuple[bool, bool, bool, bool] = (False,) * 4, marks: Marks | None = None,
-) -> None:  # fmt: skip
-    """Add the functions of clusters first … first + count - 1 of a stream of a seed to a table, or their orbits.
-
-    Args:
-        plan: the network and its reuse.
-        seed: 0 to 2^64 - 1.
-        first: index of the first cluster.
-        count: clusters.
-        stream: the stream of the seed that holds their latents.
-        table: of the plan's n_words.
-        symmetries: permutations, flips, reversal and complement, as of canonical_tables; with any, at most 7 inputs.
-        marks: of the same clusters and more; functions that came but once in all of them are passed over.
-    """
-    scratch, full = _scratch(plan), _full_word(plan)
-    R = plan.cluster_size if any(symmetries) else 0
-    orbits = np.empty(R, np.uint64), np.empty(R, np.uint64), np.empty(R, np.int64), canonical_scratch()
-    constants = np.zeros((2, 2), np.int64)
-    cells, shift = (np.empty(0, np.uint64), np.uint64(0)) if marks is None else (marks.cells, marks.shift)
-    done = 0
-    while done < count:
-        room = table.make_room(plan.cluster_size)
-        scratch.held[:] = 0
-        where = np.uint64(seed), np.uint64(first + done), count - done, stream, full
-        into = symmetries, orbits, cells, shift, table.slots, room, constants
-        drawn, new = _count_clusters(plan, scratch, *where, *into)
-        table.size += new
-        done += drawn
-    came = constants[:, 0] > 0
-    keys = np.repeat(np.array([[0], [full]], np.uint64), plan.n_words, axis=1)
-    table.add(keys[came], constants[came, 0], constants[came, 1])
-
-
-def _full_word(plan: ClusterPlan) -> np.uint64:
-    return np.uint64((1 << min(64, 1 << plan.settings[0])) - 1)
-
-
-# Counting a fixed set
-
-
-class MemberIndex(NamedTuple):
-    """Keys of a fixed set, each with the number of the member it stands for.
-
-    Attributes:
-        bitmap: uint64[2^k], a bit for each key's hash, so that most other keys are passed over at once.
-        slots: int64[2^j, n_words + 1], open addressing: a key and its member's number plus one, 0 where free.
-        constants: the members that the constants 0 and 1 stand for, -1 where none.
-        n_members: members of the set.
-    """
-
-    bitmap: NDArray[np.uint64]
-    slots: NDArray[np.int64]
-    constants: tuple[int, int]
-    n_members: int
-
-
-def index_members(
-    batches: Iterable[tuple[NDArray[np.uint64], NDArray[np.int64]]], n_keys: int, n_members: int, n_points: int
-) -> MemberIndex:
-    """An index of keys uint64[k, n_words] and the members int64[k] that they stand for, batch by batch.
-
-    Keys may repeat; `n_keys` differ at most. Cost: 26 to 52 (n_words = 2) bytes a key.
-    """
-    n_words = -(-n_points // 64)
-    capacity = 1 << max(6, (2 * n_keys).bit_length())
-    bitmap = np.zeros(capacity // 8, np.uint64)  # eight bits a slot: some 3 to 6 % of other keys pass
-    slots = np.zeros((capacity, n_words + 1), np.int64)
-    for keys, members in batches:
-        _insert(np.ascontiguousarray(keys).view(np.int64), members, bitmap, slots)
-    full = np.uint64((1 << min(64, n_points)) - 1)
-    constants = np.repeat(np.array([[0], [full]], np.uint64), n_words, axis=1).view(np.int64)
-    zero, one = (int(_look_up(constants, r, slots)) for r in range(2))
-    return MemberIndex(bitmap, slots, (zero, one), n_members)
-
-
-@njit(nogil=True, cache=True)
-def _insert(keys, members, bitmap, slots):
-    width, mask = keys.shape[1], len(slots) - 1
-    for i in range(len(keys)):
-        if _look_up(keys, i, slots) >= 0:
-            continue
-        x = hash_key(keys, i)
-        bit = (x >> uint64(32)) & uint64(64 * len(bitmap) - 1)
-        bitmap[bit >> uint64(6)] |= uint64(1) << (bit & uint64(63))
-        slot = np.int64(x & uint64(mask))
-        while slots[slot, width]:
-            slot = (slot + 1) & mask
-        for w in range(width):
-            slots[slot, w] = keys[i, w]
-        slots[slot, width] = members[i] + 1
-
-
-@njit(nogil=True, cache=True)
-def _look_up(keys, i, slots):
-    """The member that row i stands for, or -1."""
-    width, mask = keys.shape[1], len(slots) - 1
-    slot = np.int64(hash_key(keys, i) & uint64(mask))
-    while slots[slot, width]:
-        same = True
-        for w in range(width):
-            same &= slots[slot, w] == np.int64(keys[i, w])
-        if same:
-            return slots[slot, width] - 1
-        slot = (slot + 1) & mask
-    return -1
-
-
-@njit(nogil=True, cache=True)
-def find_members(keys, slots):
-    """The member that each row of keys stands for in the slots of a MemberIndex, -1 where none: int64[k]."""
-    members = np.empty(len(keys), np.int64)
-    for i in range(len(keys)):
-        members[i] = _look_up(keys, i, slots)
-    return members
-
-
-@njit(nogil=True, cache=True)
-def _count_members(plan, s, seed, first, count, stream, full, bitmap, slots, constants, tally, touched, totals):
-    """Add each cluster's counts of members to totals[:, 0] and their squares to totals[:, 1]."""
-    bits, mask, width = uint64(64 * len(bitmap) - 1), uint64(len(slots) - 1), slots.shape[1]
-    flat = slots.reshape(-1)
-    left = 0
-    for drawn in range(count):
-        left = _next_cluster(plan, s, seed, first + uint64(drawn), stream, drawn + 1, left)
-        others, zeros, ones = _set_constants_apart(s.keys, full, s.rows)
-        likely = 0
-        for e in range(others):
-            r = s.rows[e]
-            x = hash_key(s.keys, r)
-            bit = (x >> uint64(32)) & bits
-            prefetch(flat, np.int64(x & mask) * width)
-            s.rows[likely] = r
-            likely += (bitmap[bit >> uint64(6)] >> (bit & uint64(63))) & uint64(1) != uint64(0)
-        n_touched = 0
-        for e in range(likely):
-            member = _look_up(s.keys, s.rows[e], slots)
-            if member >= 0:
-                if tally[member] == 0:
-                    touched[n_touched] = member
-                    n_touched += 1
-                tally[member] += 1
-        for member, times in ((constants[0], zeros), (constants[1], ones)):
-            if member >= 0 and times:
-                if tally[member] == 0:
-                    touched[n_touched] = member
-                    n_touched += 1
-                tally[member] += times
-        for member in touched[:n_touched]:
-            k = np.int64(tally[member])
-            totals[member, 0] += k
-            totals[member, 1] += k * k
-            tally[member] = 0
-
-
-def count_members(
-    plan: ClusterPlan, seed: int, first: int, count: int, stream: int, index: MemberIndex
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """How often members of a fixed set come in some clusters, and their counts within clusters, squared and summed.
-
-    Both are int64[n_members]; arguments as in count_clusters.
-    """
-    scratch = _scratch(plan)
-    tally, touched = np.zeros(index.n_members, np.int32), np.empty(plan.cluster_size + 2, np.int64)
-    totals = np.zeros((index.n_members, 2), np.int64)
-    where = (np.uint64(seed), np.uint64(first), count, stream, _full_word(plan))
-    _count_members(plan, scratch, *where, index.bitmap, index.slots, index.constants, tally, touched, totals)
-    return np.ascontiguousarray(totals[:, 0]), np.ascontiguousarray(totals[:, 1])
-
-
-# Orbits
-
-
-def orbit_members(
-    keys: NDArray[np.uint64], n_inputs: int, symmetries: tuple[bool, bool, bool, bool]
-) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """Every image of each function under a group: uint64[size |G|, n_words], and the function's number int64[size |G|].
-
-    Symmetries as of canonical_tables. A function that some group elements leave as it is comes once for each.
-    """
-    permutations, flips, reversal, complement = symmetries
-    order = (math.factorial(n_inputs) if permutations else 1) * (1 + complement)
-    order *= 1 << n_inputs if flips else 1 + reversal
-    low = np.ascontiguousarray(keys[:, 0])
-    high = np.ascontiguousarray(keys[:, 1]) if n_inputs == 7 else np.zeros_like(low)
-    images = np.empty((len(keys) * order, 2), np.uint64)
-    _images(low, high, n_inputs, permutations, flips, reversal and not flips, complement, images)
-    return np.ascontiguousarray(images[:, : keys.shape[1]]), np.repeat(np.arange(len(keys)), order)
-
-
-@njit(nogil=True, cache=True)
-def _images(low, high, n, permutations, flips, reversal, complement, images):
-    full_low = ONES if n >= 6 else (uint64(1) << uint64(1 << n)) - uint64(1)
-    full_high = ONES if n == 7 else uint64(0)
-    n_flips = 1 << n if flips else 2 if reversal else 1
-    n_changes = N_CHANGES[n] if permutations else 0
-    at = 0
-    for row in range(len(low)):
-        flipped_low, flipped_high = low[row], high[row]
-        for code in range(1, n_flips + 1):
-            a, b = flipped_low, flipped_high
-            for step in range(n_changes + 1):
-                images[at, 0], images[at, 1] = a, b
-                at += 1
-                if complement:
-                    images[at, 0], images[at, 1] = a ^ full_low, b ^ full_high
-                    at += 1
-                if step < n_changes:
-                    k = CHANGES[n, step]
-                    a, b = swap_bits(a, b, k, k + 1)
-            for k in range(n):  # the next of a Gray code over the flips
-                if reversal or code >> k & 1:
-                    flipped_low, flipped_high = flip_bit(flipped_low, flipped_high, k)
-                    if not reversal:
-                        break

@@ -23,16 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pfmap.errors import IncompatibleTables, InvalidInput
+from pfmap.kernels.cluster_counts import count_clusters, count_members, mark_clusters
 from pfmap.kernels.counting import ClusterCountTable, Marks
-from pfmap.kernels.reuse import (
-    ClusterPlan,
-    count_clusters,
-    count_members,
-    find_members,
-    index_members,
-    mark_clusters,
-    orbit_members,
-)
+from pfmap.kernels.members import find_members, index_members, orbit_members
+from pfmap.kernels.reuse import ClusterPlan
 from pfmap.maps import MLP
 from pfmap.sampling.fused import kernel_settings, rounding_bands
 from pfmap.streams import CLUSTERS
