@@ -6,6 +6,7 @@ It knows no scale, is 0 exactly where f_z fits and below 0 elsewhere. A move tur
 fixed angle. Where it would leave the set, v is reflected there about the gradient of the wrong logits and the turn made
 once more; where that fails too, z stays and v turns back. Each of the three undoes itself with v reversed, so the
 normal law inside the set is left invariant, whatever stands in for the gradient: none at all, for a map without one.
+One move a velocity and no reflection would be pCN.
 Source: Skilling 2012, AIP Conference Proceedings 1443, 145 (reflection); Murray, Adams and MacKay 2010 (the turn).
 """
 
