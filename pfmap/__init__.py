@@ -8,6 +8,7 @@ so that matplotlib waits until it is asked for) draws them.
 
 from pfmap import complexity, families, maps
 from pfmap.bounds import Exceedance, LevinBound, a_priori_levin_bound, above, fit_levin_bound
+from pfmap.complexity_prior import ComplexityPrior, estimate_complexity_prior
 from pfmap.counts import FunctionCounts, Totals
 from pfmap.errors import CorruptStore, IncompatibleTables, InvalidInput, PfmapError, StoreError, TooFewSamples
 from pfmap.hypotheses import (
@@ -49,6 +50,7 @@ __all__ = [
     "BlindSpots",
     "CanonicalTables",
     "ComplexityComparison",
+    "ComplexityPrior",
     "CorruptStore",
     "Cube",
     "Divergences",
@@ -84,6 +86,7 @@ __all__ = [
     "correct_family",
     "correlation_at_fixed_complexity_test",
     "draw",
+    "estimate_complexity_prior",
     "estimate_divergences",
     "estimate_entropy",
     "estimate_functions",

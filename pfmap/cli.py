@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pfmap.bounds import LevinBound
+    from pfmap.complexity import ComplexityMeasure
     from pfmap.counts import FunctionCounts
     from pfmap.hypotheses import HypothesisTest
     from pfmap.measuring import Measurement
@@ -355,11 +356,7 @@ def complexity_(
     if len(chosen) == 1:
         ((name, measure),) = chosen.items()
         K = load_complexity(run, [name])[name][shown]
-        levels, where, functions = np.unique(K, return_inverse=True, return_counts=True)
-        _print_table(
-            (f"{name} [{measure.unit}]", "functions", "share of samples"),
-            zip(levels, functions.tolist(), np.bincount(where, numbers) / counts.n_samples, strict=True),
-        )
+        _print_levels(counts, measure, K)
         print(f"mean {K.mean():.4g} over functions, {np.average(K, weights=numbers):.4g} over samples")
     else:
         columns = ((measure, load_complexity(run, [name])[name][shown]) for name, measure in chosen.items())
@@ -746,6 +743,26 @@ def _print_table(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     widths = [max(map(len, column)) for column in zip(titles, *text, strict=True)]
     for row in (titles, *text):
         print("  ".join(value.ljust(width) for value, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _print_levels(counts: FunctionCounts, measure: ComplexityMeasure, K: NDArray[np.float64]) -> None:
+    """Functions and P of each K; of the first functions alone, or of a set chosen before, how often they came."""
+    import numpy as np
+
+    from pfmap.complexity_prior import estimate_complexity_prior
+
+    title = f"{measure.name} [{measure.unit}]"
+    if len(K) == len(counts) and counts.at_least and (counts.orbits or frozenset()) <= measure.invariance:
+        found = estimate_complexity_prior(counts, measure, K=K)
+        ends = (2.0**x for x in (found.log2_p, found.log2_low, found.log2_high))
+        _print_table(
+            (title, "functions", "P(K)", f"{100 * found.confidence:g} % from", "to"),
+            zip(found.levels, found.functions.tolist(), *ends, strict=True),
+        )
+    else:
+        levels, where, functions = np.unique(K, return_inverse=True, return_counts=True)
+        shares = np.bincount(where, counts.counts[: len(K)]) / counts.n_samples
+        _print_table((title, "functions", "share of samples"), zip(levels, functions.tolist(), shares, strict=True))
 
 
 def _print_caveat(caveat: str | None) -> None:

@@ -15,6 +15,7 @@ import pytest
 from pfmap import cli, complexity, draw, maps
 from pfmap.bounds import fit_levin_bound
 from pfmap.cli import MEASURES, main
+from pfmap.complexity_prior import estimate_complexity_prior
 from pfmap.measuring import Measurement
 from pfmap.prior import estimate_prior
 from pfmap.store import load_complexity, load_counts, stored_measures
@@ -131,6 +132,9 @@ def test_complexity_spreads_all_functions_and_samples(run, measure, tmp_path, ca
     np.testing.assert_array_equal(table[:, 0], np.unique(K))
     assert table[:, 1].sum() == len(counts)
     assert table[:, 2].sum() == pytest.approx(1, abs=0.01)
+    found = estimate_complexity_prior(counts, getattr(complexity, measure))
+    for column, log2 in zip(table.T[2:], (found.log2_p, found.log2_low, found.log2_high), strict=True):
+        np.testing.assert_allclose(column, 2.0**log2, rtol=1e-3)
     assert [float(row[measure]) for row in read_csv(target)] == K.tolist()
 
 
