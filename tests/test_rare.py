@@ -113,10 +113,14 @@ def walked_by_hand(A, ones, z, v, threshold, step, moves, left_out=()):
     return z, level(A @ z)
 
 
-@pytest.mark.parametrize(("m", "d"), [(12, 5), (3, 7), (17, 16)])
-def test_the_linear_kernel_walks_as_by_hand(m, d, rng, seed):
-    """21 particles, more than go side by side, of five velocities; the last point has a logit of 0, which is wrong."""
+@pytest.mark.parametrize(("m", "d", "band"), [(12, 5, 5), (3, 7, 7), (17, 16, 17), (40, 40, 0), (40, 38, 2)])
+def test_the_linear_kernel_walks_as_by_hand(m, d, band, rng, seed):
+    """21 particles, more than go side by side, of five velocities; the last point has a logit of 0, which is wrong.
+
+    A is 0 further than a band from its diagonal; blocks of its rows, and of A A^T, have 0 in most columns then.
+    """
     A, ones, z = rng.standard_normal((m, d)), np.arange(m) % 2 * 1.0, rng.standard_normal((21, d))
+    A = np.triu(np.tril(A, band), -band)
     A[-1], ones[-1] = 0.0, 1.0
     matrices = linear_walks.matrices_of(A)
     levels = linear_walks.linear_levels(matrices, ones, z)

@@ -6,12 +6,13 @@ walk meets A once a velocity and K once a reflection. z waits until a velocity h
 
     (u, q)   and the coefficients in   z = (.) z_0 + (.) v_0 + A^T u,   v = (.) z_0 + (.) v_0 + A^T q,
 
-z_0 and v_0 being what this velocity began with. GROUP particles walk side by side, one a lane of a vector.
+z_0 and v_0 being what this velocity began with. GROUP particles walk side by side, one a lane of a vector. A product
+leaves out columns that are 0 in its rows, and those of points that are right for all of a group.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from llvmlite import ir
@@ -19,7 +20,7 @@ from numba import njit, types, uint64
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from pfmap.kernels.lanes import LANES, Builder, Value, load, loop, place, pointer_to, splat, store
+from pfmap.kernels.lanes import INT64, LANES, Builder, Value, load, loop, place, pointer_to, splat, store
 from pfmap.kernels.normals import SHARERS, buffers, next_stretch, start_run
 
 GROUP = LANES // 2
@@ -82,50 +83,74 @@ def _level(b: Builder, sums: list[Value], m: Value) -> Value:
 
 
 @intrinsic
-def _multiply(typing: Any, matrix: Any, x: Any, out: Any, n_blocks: Any, n_columns: Any) -> Any:
-    """Make out = M x, where M is matrix [n_blocks, n_columns, BLOCK], from `_blocks`."""
-    signature = types.void(matrix, x, out, types.int64, types.int64)
+def _multiply_block(
+    typing: Any, matrix: Any, first: Any, x: Any, columns: Any, n_columns: Any, out: Any, to: Any
+) -> Any:
+    """Make rows of out, from `to` on, those of M x for the rows of one block of M, which begins at place `first`.
+
+    Columns other than those listed, at least one, are left out.
+    """
+    signature = types.void(matrix, types.int64, x, columns, types.int64, out, types.int64)
 
     def generate(context: Any, b: Builder, sig: Any, args: Any) -> Any:
-        rows, x_at, out_at = (pointer_to(context, b, t, a, place(0)) for t, a in zip(sig.args[:3], args, strict=False))
-        n_blocks, n_columns = args[3:]
+        rows, x_at, columns_at, out_at = (pointer_to(context, b, sig.args[k], args[k], place(0)) for k in (0, 2, 3, 5))
+        first, n_columns, to = args[1], args[4], args[6]
 
-        def block(i: Value, _: list[Value]) -> list[Value]:
-            def column(j: Value, sums: list[Value]) -> list[Value]:
-                xj = _read(b, x_at, j)
-                at = b.mul(b.add(b.mul(i, n_columns), j), place(BLOCK))
-                entries = [b.load(b.gep(rows, [b.add(at, place(r))])) for r in range(BLOCK)]
-                return [_call(b, "fma", splat(b, x, _DOUBLES), xj, t) for x, t in zip(entries, sums, strict=True)]
+        def column(k: Value, sums: list[Value]) -> list[Value]:
+            j = b.load(b.gep(columns_at, [k]))
+            xj = _read(b, x_at, j)
+            at = b.add(first, b.mul(j, place(BLOCK)))
+            entries = [b.load(b.gep(rows, [b.add(at, place(r))])) for r in range(BLOCK)]
+            return [_call(b, "fma", splat(b, x, _DOUBLES), xj, t) for x, t in zip(entries, sums, strict=True)]
 
-            for r, total in enumerate(loop(b, n_columns, [_doubles(0.0)] * BLOCK, column)):
-                _write(b, total, out_at, b.add(b.mul(i, place(BLOCK)), place(r)))
-            return []
-
-        loop(b, n_blocks, [], block)
+        for r, total in enumerate(loop(b, n_columns, [_doubles(0.0)] * BLOCK, column)):
+            _write(b, total, out_at, b.add(to, place(r)))
         return context.get_dummy_value()
 
     return signature, generate
 
 
+@njit(nogil=True, cache=True)
+def _multiply(matrix, spans, x, columns, before, out):
+    """Make out = M x, where x is 0 in rows other than columns[: before[-1]]; before[j] of them are below j."""
+    for i in range(len(matrix)):
+        start, stop = before[spans[i, 0]], before[spans[i, 1]]
+        # Of no columns one is taken that adds 0: outside the span the matrix is 0, and inside it x is.
+        rows = columns[start:] if stop > start else columns
+        _multiply_block(matrix, i * matrix[0].size, x, rows, max(stop - start, 1), out, i * BLOCK)
+
+
 @intrinsic
-def _propose(typing: Any, a: Any, w: Any, ones: Any, cosine: Any, sine: Any, wrong: Any, found: Any, m: Any) -> Any:
-    """Where one turn leads: wrong[p] is 1 or 0; found[0] is the level there, found[1] the velocity of wrong logits."""
-    signature = types.void(a, w, ones, types.float64, types.float64, wrong, found, types.int64)
+def _propose(
+    typing: Any, a: Any, w: Any, ones: Any, cosine: Any, sine: Any, wrong: Any, columns: Any, before: Any, found: Any
+) -> Any:
+    """Where one turn leads: wrong[p] is 1 or 0; found[0] is the level there, found[1] the velocity of wrong logits.
+
+    Columns lists the points that are wrong for any, before[p] says how many of them are below p.
+    """
+    signature = types.void(a, w, ones, types.float64, types.float64, wrong, columns, before, found)
 
     def generate(context: Any, b: Builder, sig: Any, args: Any) -> Any:
-        at = [pointer_to(context, b, sig.args[k], args[k], place(0)) for k in (0, 1, 2, 5, 6)]
-        a_at, w_at, ones_at, wrong_at, found_at = at
-        cosine, sine, m = splat(b, args[3], _DOUBLES), splat(b, args[4], _DOUBLES), args[7]
+        at = [pointer_to(context, b, sig.args[k], args[k], place(0)) for k in (0, 1, 2, 5, 6, 7, 8)]
+        a_at, w_at, ones_at, wrong_at, columns_at, before_at, found_at = at
+        cosine, sine = splat(b, args[3], _DOUBLES), splat(b, args[4], _DOUBLES)
+        m = b.extract_value(context.make_array(sig.args[2])(context, b, args[2]).shape, 0)
 
         def point(p: Value, carried: list[Value]) -> list[Value]:
-            along, *sums = carried
+            count, along, *sums = carried
             a1, w1 = _rotate(b, _read(b, a_at, p), _read(b, w_at, p), cosine, sine)
             one = splat(b, b.load(b.gep(ones_at, [p])), _DOUBLES)
             is_wrong, sums = _gather(b, a1, one, sums)
             _write(b, b.select(is_wrong, _doubles(1.0), _doubles(0.0)), wrong_at, p)
-            return [b.fadd(along, b.select(is_wrong, w1, _doubles(0.0))), *sums]
+            b.store(count, b.gep(before_at, [p]))
+            b.store(p, b.gep(columns_at, [count]))
+            bits = ir.IntType(GROUP)
+            any_wrong = b.icmp_unsigned("!=", b.bitcast(is_wrong, bits), ir.Constant(bits, 0))
+            count = b.add(count, b.zext(any_wrong, INT64))
+            return [count, b.fadd(along, b.select(is_wrong, w1, _doubles(0.0))), *sums]
 
-        along, *sums = loop(b, m, [_doubles(0.0)] * 4, point)
+        count, along, *sums = loop(b, m, [place(0), *[_doubles(0.0)] * 4], point)
+        b.store(count, b.gep(before_at, [m]))
         _write(b, _level(b, sums, m), found_at, place(0))
         _write(b, along, found_at, place(1))
         return context.get_dummy_value()
@@ -219,8 +244,8 @@ def _mix(typing: Any, x: Any, y: Any, u: Any, at: Any, n_rows: Any) -> Any:
 
 @njit(nogil=True, cache=True)
 def _walk(z, levels, matrices, ones, threshold, step, n_stretches, stretch, seed, first, stream, noise, state, scratch):
-    forward, backward, square = matrices
-    normal, z0, v0, a, w, ke, u, q, e, found, ways = scratch
+    (forward, of_forward), (backward, of_backward), (square, of_square) = matrices
+    normal, z0, v0, a, w, ke, u, q, e, found, ways, every, columns, before = scratch
     (n, d), m = z.shape, len(ones)
     cosine, sine = np.sqrt(1.0 - step * step), step
     moved, evaluated, left = 0, 0, 0
@@ -234,22 +259,22 @@ def _walk(z, levels, matrices, ones, threshold, step, n_stretches, stretch, seed
             normal[k] = noise[:d]
         for t in range(size):
             z0[:d, t] = z[i + t]
-        _multiply(forward, z0, a, len(forward), d)
+        _multiply(forward, of_forward, z0, every, every, a)
         u[:], q[:], e[m:] = 0.0, 0.0, 0.0
         for s in range(n_stretches):
             for j in range(d):
                 for t in range(GROUP):
                     v0[j, t] = normal[t * n_stretches + s, j]
-            _multiply(forward, v0, w, len(forward), d)
+            _multiply(forward, of_forward, v0, every, every, w)
             q[:m] = 0.0
             u[m], u[m + 1], q[m], q[m + 1] = 1.0, 0.0, 0.0, 1.0
             for _ in range(stretch):
-                _propose(a, w, ones, cosine, sine, e, found, m)
+                _propose(a, w, ones, cosine, sine, e, columns, before, found)
                 missed = False
                 for t in range(size):
                     missed |= not found[0, t] > threshold
                 if missed:
-                    _multiply(square, e, ke, len(square), m)
+                    _multiply(square, of_square, e, columns, before, ke)
                     _propose_reflected(a, w, ke, ones, cosine, sine, e, found, m)
                 for t in range(size):
                     evaluated += 1
@@ -264,7 +289,7 @@ def _walk(z, levels, matrices, ones, threshold, step, n_stretches, stretch, seed
                 _advance(a, w, ke, cosine, sine, found, ways, m)
                 _advance(u, q, e, cosine, sine, found, ways, m + 2)
             _mix(z0, v0, u, m, d)
-        _multiply(backward, u, v0, len(backward), m)
+        _multiply(backward, of_backward, u, every, every, v0)
         for t in range(size):
             for j in range(d):
                 z[i + t, j] = z0[j, t] + v0[j, t]
@@ -273,37 +298,45 @@ def _walk(z, levels, matrices, ones, threshold, step, n_stretches, stretch, seed
 
 @njit(nogil=True, cache=True)
 def _levels(z, levels, matrices, ones, scratch):
-    forward = matrices[0]
-    _, z0, _, a, w, _, _, _, e, found, _ = scratch
-    (n, d), m = z.shape, len(ones)
+    forward, of_forward = matrices[0]
+    _, z0, _, a, w, _, _, _, e, found, _, every, columns, before = scratch
+    n, d = z.shape
     for i in range(0, n, GROUP):
         size = min(GROUP, n - i)
         for t in range(size):
             z0[:d, t] = z[i + t]
-        _multiply(forward, z0, a, len(forward), d)
-        _propose(a, w, ones, 1.0, 0.0, e, found, m)
+        _multiply(forward, of_forward, z0, every, every, a)
+        _propose(a, w, ones, 1.0, 0.0, e, columns, before, found)
         levels[i : i + size] = found[0, :size]
 
 
-def matrices_of(A: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+Blocks: TypeAlias = tuple[NDArray[np.float64], NDArray[np.int64]]
+"""A matrix as [blocks, columns, BLOCK], and the columns [from, to) outside of which the rows of each block are 0."""
+
+
+def matrices_of(A: NDArray[Any]) -> tuple[Blocks, Blocks, Blocks]:
     """A, its transpose and A A^T, each with rows of zeros to a multiple of BLOCK."""
     return _blocks(A), _blocks(A.T), _blocks(A @ A.T)
 
 
-def _blocks(M: NDArray[Any]) -> NDArray[np.float64]:
+def _blocks(M: NDArray[Any]) -> Blocks:
     padded = np.pad(M, ((0, -len(M) % BLOCK), (0, 0)))
-    return np.ascontiguousarray(padded.reshape(-1, BLOCK, M.shape[1]).transpose(0, 2, 1))
+    blocks = np.ascontiguousarray(padded.reshape(-1, BLOCK, M.shape[1]).transpose(0, 2, 1))
+    filled = (blocks != 0).any(axis=2)
+    last = np.where(filled.any(axis=1), M.shape[1] - filled[:, ::-1].argmax(axis=1), 0)
+    return blocks, np.stack([filled.argmax(axis=1), last], axis=1)
 
 
 def _scratch(d: int, m: int, n_stretches: int) -> tuple[Any, ...]:
     many, few = -(-d // BLOCK) * BLOCK, -(-m // BLOCK) * BLOCK
     normal = np.zeros((GROUP * n_stretches, d), np.float32)
     rows = (many, many, few, few, few, m + 2, m + 2, m + 2, 4)
-    return normal, *(np.zeros((n, GROUP)) for n in rows), np.zeros(GROUP)
+    lists = np.arange(max(d, m) + 1), np.zeros(m + 1, np.int64), np.zeros(m + 1, np.int64)
+    return normal, *(np.zeros((n, GROUP)) for n in rows), np.zeros(GROUP), *lists
 
 
 def linear_levels(
-    matrices: tuple[NDArray[np.float64], ...], ones: NDArray[np.float64], z: NDArray[np.float64]
+    matrices: tuple[Blocks, Blocks, Blocks], ones: NDArray[np.float64], z: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """float64[N], the levels of z float64[N, d]; `walk_linear` says what matrices and ones are."""
     levels = np.empty(len(z))
@@ -312,7 +345,7 @@ def linear_levels(
 
 
 def walk_linear(
-    matrices: tuple[NDArray[np.float64], ...],
+    matrices: tuple[Blocks, Blocks, Blocks],
     ones: NDArray[np.float64],
     z: NDArray[np.float64],
     levels: NDArray[np.float64],
