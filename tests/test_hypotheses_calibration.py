@@ -1,22 +1,11 @@
 """The calibration of the tests at a tiny size: it runs, repeats itself and bounds its own rates."""
 
-import importlib
-import sys
-from pathlib import Path
-
 import pytest
-
-EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 
 
 @pytest.fixture
-def calibration(monkeypatch):
-    monkeypatch.syspath_prepend(str(EXPERIMENTS))
-    before = set(sys.modules)
-    yield importlib.import_module("hypotheses_calibration")
-    for name in set(sys.modules) - before:
-        if getattr(sys.modules[name], "__file__", None) and Path(sys.modules[name].__file__).parent == EXPERIMENTS:
-            del sys.modules[name]
+def calibration(experiment):
+    return experiment("hypotheses_calibration")
 
 
 def test_it_repeats_itself_and_every_rate_lies_in_its_interval(calibration, seed):

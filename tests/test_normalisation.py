@@ -10,14 +10,13 @@ from scipy import stats
 from pfmap import maps
 from pfmap.symmetry import canonicalize
 from tests.statistics import LEVEL
-from tests.test_experiments import experiment  # noqa: F401
 
 REPLICATES = 16
 SETTINGS = {"particles": 100, "replicates": REPLICATES, "max_moves": 16, "common_particles": 4_000}
 
 
 @pytest.fixture
-def normalisation(experiment):  # noqa: F811
+def normalisation(experiment):
     return experiment("normalisation")
 
 
@@ -56,7 +55,7 @@ def test_decades_hold_all_mass(normalisation):
     assert held == pytest.approx([0.5, 0.08, 0.006, 0, 8e-5])
 
 
-def test_the_same_numbers_every_time(experiment, tmp_path):  # noqa: F811
+def test_the_same_numbers_every_time(experiment, tmp_path):
     settings = {"particles": 50, "replicates": 4, "max_moves": 16, "common_particles": 60}
     sizes = {"net_inputs": 1, "process_inputs": 2, "n_draws": 10_000, "net": settings, "process": settings}
     script, harness = experiment("normalisation"), experiment("harness")

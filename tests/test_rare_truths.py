@@ -5,11 +5,10 @@ import pytest
 
 from pfmap import estimate_rare
 from pfmap.rare import orthant_probability
-from tests.test_experiments import experiment  # noqa: F401
 
 
 @pytest.fixture
-def truths(experiment):  # noqa: F811
+def truths(experiment):
     return experiment("rare_truths")
 
 

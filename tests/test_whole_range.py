@@ -1,8 +1,6 @@
 """P over its whole range: where ways of measuring overlap they agree, and what did not converge gives no number."""
 
-import importlib
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,14 +11,12 @@ from pfmap.complexity import lempel_ziv_truncated
 from pfmap.rare import orthant_probability
 from tests.statistics import LEVEL
 
-EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 NET, NET7 = maps.MLP(3, (8,)), maps.MLP(7, (20,))
 
 
 @pytest.fixture
-def whole_range(monkeypatch):
-    monkeypatch.syspath_prepend(str(EXPERIMENTS))
-    return importlib.import_module("whole_range")
+def whole_range(experiment):
+    return experiment("whole_range")
 
 
 def test_sampling_and_splitting_agree_where_they_overlap(whole_range, seed):
