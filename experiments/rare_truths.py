@@ -242,7 +242,8 @@ def readme_rows(record):
         ours, theirs = found["splitting"], found.get("SubsetSampling")
         cells = [f"{name}, 2^{found['log2_truth']:.0f}"]
         cells += [millions(ours), f"{ours['rms_error_bits']:.2g}"]
-        cells += [f"{ours['covered']} of {ours['runs']}"]
+        unsure = ours["not_converged"]
+        cells += [f"{ours['covered']} of {ours['runs']}" + (f", {unsure} not converged" if unsure else "")]
         if theirs and theirs["ended"]:
             cells += [millions(theirs), f"{theirs['rms_error_bits']:.2g}"]
             cells += [f"{theirs['covered']} of {theirs['runs']}"]
