@@ -93,7 +93,7 @@ def picture(found):
     """A panel a number of inputs; rows of circuit measures are shaded."""
     figure = Figure(figsize=(2 * plots.WIDTH, 8.2))
     for i, (n, machines_of) in enumerate(found.items()):
-        ax = figure.add_axes((0.185 + 0.5 * i, 0.05, 0.305, 0.865))
+        ax = figure.add_axes((0.205 + 0.5 * i, 0.05, 0.285, 0.865))
         marked = CIRCUITS & set(next(iter(machines_of.values())).names)
         plots.bits_explained(machines_of, marked=marked, ax=ax)
         ax.set_title(f"{n} inputs", fontsize=plots.style.TEXT)

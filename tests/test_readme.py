@@ -31,6 +31,60 @@ def test_the_python_of_the_readme_runs_and_ends_in_a_plot(tmp_path, monkeypatch)
     assert names["prior"].n_samples >= 300_000
 
 
+def test_which_complexity_machines_follow_is_what_was_measured():
+    four, five = (measured("bits_explained")["numbers"][n]["machines"] for n in "45")
+    verdicts = [
+        machine[way]["no_measure_explains_more_than_circuit_size"]
+        for machine in (*four.values(), *five.values())
+        for way in ("functions", "NPN classes")
+    ]
+    assert all(test["adjusted_p_value"] < 1e-10 for test in verdicts)
+    added = [machine["together"]["circuit size to entropy"] for machine in (*four.values(), *five.values())]
+    assert all(test["low"] > 0 and test["p_value"] < 0.05 / len(added) for test in added)
+    assert len(four) == len(five) == 11
+
+    def share(machine, measure, digits=0):
+        found = four[machine]["functions"]
+        first = next(iter(found["measures"]))
+        assert measure in ("circuit_size", first)
+        return f"{100 * found['measures'][measure]['fraction']['value']:.{digits}f} %"
+
+    sensitivity, circuits = (
+        [share(f"ReLU, {layers}", measure) for layers in ("1 layer", "2 layers")]
+        for measure in ("average_sensitivity", "circuit_size")
+    )
+    degree = [share(name, "threshold_degree") for name in ("perceptron", "tanh, 1 layer", "tanh, 2 layers")]
+    text = " ".join(README.split())
+    for claim in (
+        f"the {len(verdicts)} tests reject it with p < 1e-10",
+        f"average sensitivity explains {sensitivity[0]} of KL(P || uniform) for one ReLU layer and {sensitivity[1]} for",
+        f"circuit size explains {' and '.join(circuits)};",
+        f"threshold degree {degree[0]} for the perceptron, {degree[1]} and {degree[2]} for one and two layers of tanh",
+        f"a code length, {share('ReLU, 10 layers', 'decision_tree_mixture', 1)} for ten ReLU layers",
+    ):
+        assert claim in text, claim
+
+
+def test_bias_within_one_number_of_ones_is_what_was_measured():
+    numbers = measured("stratified_bias")["numbers"]
+    machines = ("perceptron", "ReLU, 1 layer", "ReLU, 2 layers", "ReLU, 4 layers", "tanh, 2 layers")
+    assert set(machines) == set(numbers)
+    for question in ("within T", "within T and orbit size"):
+        assert all(numbers[name][question]["high"] < 0 for name in machines)
+        assert all(numbers[name][question]["adjusted_p_value"] < 0.05 for name in machines)
+    within, both = (
+        [f"{numbers[name][question]['correlation']:.2f}" for name in machines]
+        for question in ("within T", "within T and orbit size")
+    )
+    text = " ".join(README.split())
+    for claim in (
+        f"{within[0]} for the perceptron, {within[1]} for one ReLU layer, {within[2]} for two, {within[3]} for four "
+        f"and {within[4]} for two layers of tanh",
+        f"orbit size {', '.join(both[:-1])} and {both[-1]} (",
+    ):
+        assert claim in text, claim
+
+
 def test_what_each_machine_hates_is_what_was_measured():
     record = measured("blind_spots")["numbers"]
     first = record["ranking"]["first"][0]
