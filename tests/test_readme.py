@@ -57,7 +57,7 @@ def test_which_complexity_machines_follow_is_what_was_measured():
     text = " ".join(README.split())
     for claim in (
         f"the {len(verdicts)} tests reject it with p < 1e-10",
-        f"average sensitivity explains {sensitivity[0]} of KL(P || uniform) for one ReLU layer and {sensitivity[1]} for",
+        f"explains {sensitivity[0]} of KL(P || uniform) for one ReLU layer and {sensitivity[1]} for two",
         f"circuit size explains {' and '.join(circuits)};",
         f"threshold degree {degree[0]} for the perceptron, {degree[1]} and {degree[2]} for one and two layers of tanh",
         f"a code length, {share('ReLU, 10 layers', 'decision_tree_mixture', 1)} for ten ReLU layers",
@@ -83,6 +83,35 @@ def test_bias_within_one_number_of_ones_is_what_was_measured():
         f"orbit size {', '.join(both[:-1])} and {both[-1]} (",
     ):
         assert claim in text, claim
+
+
+def test_what_tells_two_maps_apart_is_what_was_measured():
+    itself, *others = measured("two_maps")["numbers"]["with_7-40-40-1_ReLU"].values()
+    assert itself["same_prior"]["p_value_after_holm"] > 0.05
+    assert all(other["same_prior"]["p_value_after_holm"] < 0.05 for other in others)
+    at_least = [f"{other['orbits']['total_variation']['low']:.2g}" for other in others]
+    alike = [f"{one['correlation_at_fixed_C_LZ']['effect']:.2f}" for one in (*others, itself)]
+    text = " ".join(README.split())
+    for claim in (
+        f"not told apart (p = {itself['same_prior']['p_value']:.2g})",
+        f"over orbits, is at least {at_least[0]}, {at_least[1]} and {at_least[2]}.",
+        f"a correlation of {min(alike[:-1])} to {max(alike[:-1])} where two seeds of one map have {alike[-1]}",
+    ):
+        assert claim in text, claim
+
+
+def test_what_sweeps_show_is_what_was_measured():
+    numbers = measured("sweeps")["numbers"]
+    for varied in ("depth", "sigma_b"):
+        assert all(
+            found["monotone"]["mean_complexity"]["verdict"] == "at every step" for found in numbers[varied].values()
+        )
+        assert all(found["monotone"]["mean_complexity"]["asked"] == "falls" for found in numbers[varied].values())
+    assert "10" in numbers["depth"]["σb = 1"]["maps"]
+    deep = numbers["sigma_w"]["tanh, 10 layers"]["mean_C_LZ_halfway"]
+    assert numbers["sigma_w"]["ReLU, 10 layers"]["mean_C_LZ_halfway"]["sigma_w_below"] is None
+    claim = f"at a sigma_w between {deep['sigma_w_above']:g} and {deep['sigma_w_below']:g}; ReLU never does"
+    assert claim in " ".join(README.split())
 
 
 def test_what_each_machine_hates_is_what_was_measured():

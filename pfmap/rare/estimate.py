@@ -95,8 +95,8 @@ def estimate_rare(
     Error: rms 0.15 bits over 100 runs each at P = 2^-30 and 2^-34.2, where all intervals, 0.88 bits wide, covered; 0.1
     to 0.2 bits in 8 more runs down to 2^-131. P itself is unbiased.
     Cost: grows like (log P)^2 where walks mix: 2.6e6 networks, 6 s of one core, for P = 2^-28.5 of a 5-32-1 ReLU net,
-    3.9e6 and 9 s for 2^-36.7. A Gaussian process takes 0.9 s at 2^-30, 70 s at 2^-131, and 61 s for parity of 5 inputs
-    at 2^-93, which needs eight times the moves; `orthant_probability` takes less than a second.
+    3.9e6 and 9 s for 2^-36.7. A Gaussian process of independent values takes 0.3 s at 2^-30 and 20 s at 2^-128, one of
+    128 correlated values 51 s at 2^-131; `orthant_probability` takes less than a second.
     Source: Cérou, Del Moral, Furon and Guyader 2012, Statistics and Computing 22, 795; Cox in Land 1972 (the interval).
 
     Example:
