@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from pfmap import complexity
 from pfmap.complexity.tabulated import read_tables
@@ -29,6 +30,30 @@ def test_the_python_of_the_readme_runs_and_ends_in_a_plot(tmp_path, monkeypatch)
     for code in more:
         exec(code.replace("10_000_000", "300_000"), names)
     assert names["prior"].n_samples >= 300_000
+
+
+def test_the_levels_of_tests_are_what_was_simulated():
+    record = measured("hypotheses_calibration")
+    found = [rate for laws in record["numbers"]["level"].values() for rate in laws.values()]
+    exact = [rate for rate in found if rate["nominal"] == "0.05"]
+    limits = [rate for rate in found if rate["nominal"] != "0.05"]
+    outside = [name for name, laws in record["numbers"]["level"].items() for x in laws.values() if not x["is_within"]]
+    assert outside == ["slope against its control"]
+    assert min(exact, key=lambda x: x["rate"])["is_within"] is False
+    planted = record["numbers"]["planted_measure"].values()
+    runs = sum(one["runs"] for one in planted)
+    assert sum(one["first_or_not_told_from_the_first"] for one in planted) == runs
+    low, high = (100 * edge / 2_000 for edge in stats.binom.interval(0.999, 2_000, 0.05))
+    text = " ".join(README.split())
+    for claim in (
+        f"{record['sizes']['n_runs']:,} samples each",
+        f"{100 * min(x['rate'] for x in exact):.3g} % to {100 * max(x['rate'] for x in exact):.3g} % of samples;",
+        f"fair ones is {low:.3g} % to {high:.3g} %",
+        f"in at most {100 * max(x['rate'] for x in limits):.3g} %",
+        f"each of {len(planted)} measures planted in turn",
+        f"in all {runs:,} samples of 1e6",
+    ):
+        assert claim in text, claim
 
 
 def test_which_complexity_machines_follow_is_what_was_measured():
@@ -188,7 +213,7 @@ def test_the_gains_of_reuse_are_the_benchmark_s():
     )
     text = " ".join(README.split())
     for claim in (
-        f"is worth {reuse} of plain sampling by reuse, {fixed} where only a fixed set is counted",
+        f"is worth {reuse} of plain sampling by reuse (functions that came twice listed), {fixed} where only a fixed set",
         f"with orbits {pooled} and {fixed_pooled};",
         f"{gains['reuse']['1e-1']:.1f} to {gains['fixed set, pooled']['1e-1']:.0f} times",
     ):
