@@ -124,7 +124,7 @@ if __name__ == "__main__":
             quick={"samples": {way: [100_000, 1_000_000] for way in WAYS}, "folder": None},
             full={
                 "samples": {
-                    "independent": [10**6, 10**7, 10**9],
+                    "independent": [10**6, 10**7, 10**8],
                     "reuse": [10**6, 10**7, 10**8, 10**9, 10**10],
                     "reuse, orbits": [10**6, 10**7, 10**8, 10**9],
                 },

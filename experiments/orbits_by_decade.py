@@ -121,8 +121,8 @@ def picture(numbers, n_samples):
     left.bar(x, [row["orbits"] for row in rows], color="0.8", label="came in one half")
     left.bar(x, [row["known_within_a_factor_of_2"] for row in rows], color="#0072b2", label="known within a factor 2")
     left.set_yscale("log")
-    left.set_xticks(x, [rf"$10^{{{int(row['from'][2:])}}}$" for row in rows])
-    left.set(xlabel="P of a function, decade from", ylabel="Orbits", title=f"{n_samples:,} networks".replace(",", " "))
+    left.set_xticks(x, [row["from"].removeprefix("1e").replace("-", "\N{MINUS SIGN}") for row in rows])
+    left.set(xlabel=r"$\log_{10} P$ of a function, rounded down", ylabel="Orbits", title=f"{n_samples:,} networks")
     expected = norm.ppf(np.linspace(0.01, 0.99, 99))
     for way, found in numbers["agreement"].items():
         z = np.asarray(found["quantiles"])[1:-1]
@@ -139,7 +139,8 @@ def picture(numbers, n_samples):
         ax.xaxis.label.set_size(8)
         ax.yaxis.label.set_size(8)
     left.legend(fontsize=6.5, frameon=False)
-    middle.legend(fontsize=6.5, frameon=False, loc="upper left")
+    middle.legend(fontsize=6.5, frameon=False, loc="lower right", handlelength=1.2)
+    left.tick_params(axis="x", labelsize=6)
     return figure
 
 
