@@ -127,6 +127,7 @@ def main(seed, n_runs, n_two_maps, n_power, n_samples, n_bound_samples, n_plante
         for test, found in alike.items():
             if name in NULLS[test]:
                 levels[test][name] = against_the_nominal(found, NULLS[test][name])
+        print(f"{name}: {n_runs:,} samples", flush=True)
     for a in STRENGTHS:
         law = planted(a)
         biased = {
@@ -135,6 +136,7 @@ def main(seed, n_runs, n_two_maps, n_power, n_samples, n_bound_samples, n_plante
         }
         for test, found in biased.items():
             power[test][str(a)] = found
+        print(f"planted a = {a}: {n_power:,} samples", flush=True)
     named = planted_measures(rng, n_planted, n_planted_samples)
     show(levels, power, named)
     return draw(levels, power), {"level": levels, "power": power, "planted_measure": named}

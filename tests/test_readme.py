@@ -225,6 +225,20 @@ def test_what_pooled_orbits_resolve_is_what_was_measured():
         assert claim in text, claim
 
 
+def test_what_counting_beyond_memory_costs_is_what_was_measured():
+    record = measured("cost_against_n")
+    row, cost = record["numbers"]["reuse"][-1], record["run"]["measured"]["reuse"][-1]
+    text = " ".join(README.split())
+    for claim in (
+        f"of {row['n_samples']:,} networks drawn by reuse",
+        f"{row['functions'] / 1e9:.2f} billion functions, the {row['at_least_twice']:,} that came at least twice",
+        f"all others hold {100 * row['unseen'][0]:.1f} % of P",
+        f"in {cost['cpu_seconds'] / 60:.0f} CPU minutes, {cost['peak_gb']:.1f} GB of memory",
+        f"and {cost['disk_gb']:.0f} GB of disk",
+    ):
+        assert claim in text, claim
+
+
 def test_the_gains_of_reuse_are_the_benchmark_s():
     record = json.loads((ROOT / "figures" / "reuse_gain.json").read_text(encoding="utf-8"))
     gains = record["run"]["measured"]["sigma_w = 1, sigma_b = 1"]["gains"]["G = 2, m = 32"]
