@@ -106,7 +106,7 @@ def picture(numbers, measured):
     )
     time_ax.set_title("CPU time (s)", fontsize=8)
     memory_ax.set_title("peak memory ●, disk ■ (GB)", fontsize=8)
-    found_ax.set_title("all ●, at least twice ■", fontsize=8)
+    found_ax.set_title("functions: all ●, at least twice ■", fontsize=8)
     time_ax.legend(fontsize=7, frameon=False)
     for ax in (time_ax, memory_ax, found_ax):
         ax.set(xscale="log", yscale="log", xlabel="samples")
