@@ -289,6 +289,8 @@ def test_the_rows_of_rare_truths_are_the_benchmark_s(monkeypatch):
     for row in importlib.import_module("rare_truths").readme_rows(record):
         assert row in README.splitlines(), row
     truths, direct = record["numbers"]["truths"].values(), record["numbers"]["3-16-1"]
+    assert len(truths) == 7
+    assert not any(truth["splitting"]["wrong"] for truth in truths)
     assert f"to {max(truth['tilting']['rms_error_bits'] for truth in truths):.3f} bits" in README
     assert f"{direct['networks_that_judge']:,} direct draws on {direct['intervals_that_meet']}." in README
 
