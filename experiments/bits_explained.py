@@ -23,21 +23,17 @@ CIRCUITS = {
 def main(seed, n_samples, widths, depths):
     """Every measure on every machine, functions one by one and averaged over NPN classes; circuit size against all."""
     found, numbers, tests = {}, {}, []
-    for n, width in ((int(n), width) for n, width in widths.items()):
-        measures, circuit_size = compared(n)
-        found[n], numbers[str(n)] = {}, {"circuit_size": circuit_size.name, "machines": {}}
-        for name, net in machines(n, width, depths).items():
+    for n, width in widths.items():
+        measures, circuit_size = compared(int(n))
+        found[n], numbers[n] = {}, {"circuit_size": circuit_size.name, "machines": {}}
+        for name, net in machines(int(n), width, depths).items():
             counts = pfmap.draw(net, n_samples, seed=seed)
-            ways = {
-                "functions": pfmap.which_complexity(counts, measures),
-                "NPN classes": pfmap.which_complexity(counts, measures, average=NPN),
-            }
-            found[n][name] = ways["functions"]
-            numbers[str(n)]["machines"][name] = {way: record(one) for way, one in ways.items()}
-            numbers[str(n)]["machines"][name]["together"] = together(counts, circuit_size)
+            found[n][name] = pfmap.which_complexity(counts, measures)
+            ways = {"functions": found[n][name], "NPN classes": pfmap.which_complexity(counts, measures, average=NPN)}
+            own = {way: record(one) for way, one in ways.items()}
+            numbers[n]["machines"][name] = {**own, "together": together(counts, circuit_size)}
             for way, one in ways.items():
-                test = one.best_tests()[one.names.index(circuit_size.name)]
-                tests.append((numbers[str(n)]["machines"][name][way], test))
+                tests.append((own[way], one.best_tests()[one.names.index(circuit_size.name)]))
                 print(f"{n} inputs, {name}, {way}: {one}; may be the best: {', '.join(one.contenders)}", flush=True)
     for (place, _), test in zip(tests, pfmap.correct_family([test for _, test in tests]), strict=True):
         place["no_measure_explains_more_than_circuit_size"] = of_test(test)

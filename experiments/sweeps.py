@@ -133,15 +133,12 @@ def monotony(found, column, sign):
 
 def halfway(of_maps, fair):
     """The sigma_w between which mean C_LZ surely passes the middle of a constant's and that of fair tables."""
-    middle = (complexity.lempel_ziv(pfmap.TruthTables.from_ints([0], N_INPUTS))[0] + mean_K(fair)["value"]) / 2
-    below = [float(s) for s, found in of_maps.items() if mean_K(found)["high"] < middle]
-    above = [float(s) for s, found in of_maps.items() if mean_K(found)["low"] > middle]
+    constant = complexity.lempel_ziv(pfmap.TruthTables.from_ints([0], N_INPUTS))[0]
+    middle = (constant + fair["mean_complexity"]["value"]) / 2
+    means = {float(s): found["mean_complexity"] for s, found in of_maps.items()}
+    below = [s for s, mean in means.items() if mean["high"] < middle]
+    above = [s for s, mean in means.items() if mean["low"] > middle]
     return {"C_LZ": middle, "sigma_w_above": max(below, default=None), "sigma_w_below": min(above, default=None)}
-
-
-def mean_K(record):  # noqa: N802  (K is the field's name)
-    """Mean complexity in a record."""
-    return record["mean_complexity"]
 
 
 def dress(axes, varied, fair):

@@ -1,6 +1,5 @@
 """README.md is true: its Python runs, and its numbers are those of figures/*.json."""
 
-import importlib
 import json
 import re
 from pathlib import Path
@@ -14,10 +13,17 @@ from pfmap.complexity.tabulated import read_tables
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+TEXT = " ".join(README.split())
 
 
 def measured(name="throughput"):
     return json.loads((ROOT / "figures" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def assert_said(*claims):
+    """README says each of these, wherever its lines break."""
+    for claim in claims:
+        assert claim in TEXT, claim
 
 
 def test_the_python_of_the_readme_runs_and_ends_in_a_plot(tmp_path, monkeypatch):
@@ -44,16 +50,14 @@ def test_the_levels_of_tests_are_what_was_simulated():
     runs = sum(one["runs"] for one in planted)
     assert sum(one["first_or_not_told_from_the_first"] for one in planted) == runs
     low, high = (100 * edge / 2_000 for edge in stats.binom.interval(0.999, 2_000, 0.05))
-    text = " ".join(README.split())
-    for claim in (
+    assert_said(
         f"{record['sizes']['n_runs']:,} samples each",
         f"{100 * min(x['rate'] for x in exact):.3g} % to {100 * max(x['rate'] for x in exact):.3g} % of samples;",
         f"fair ones is {low:.3g} % to {high:.3g} %",
         f"in at most {100 * max(x['rate'] for x in limits):.3g} %",
         f"each of {len(planted)} measures planted in turn",
         f"in all {runs:,} samples of 1e6",
-    ):
-        assert claim in text, claim
+    )
 
 
 def test_which_complexity_machines_follow_is_what_was_measured():
@@ -79,15 +83,13 @@ def test_which_complexity_machines_follow_is_what_was_measured():
         for measure in ("average_sensitivity", "circuit_size")
     )
     degree = [share(name, "threshold_degree") for name in ("perceptron", "tanh, 1 layer", "tanh, 2 layers")]
-    text = " ".join(README.split())
-    for claim in (
+    assert_said(
         f"the {len(verdicts)} tests reject it with p < 1e-10",
         f"explains {sensitivity[0]} of KL(P || uniform) for one ReLU layer and {sensitivity[1]} for two",
         f"circuit size explains {' and '.join(circuits)};",
         f"threshold degree {degree[0]} for the perceptron, {degree[1]} and {degree[2]} for one and two layers of tanh",
         f"a code length, {share('ReLU, 10 layers', 'decision_tree_mixture', 1)} for ten ReLU layers",
-    ):
-        assert claim in text, claim
+    )
 
 
 def test_bias_within_one_number_of_ones_is_what_was_measured():
@@ -101,13 +103,11 @@ def test_bias_within_one_number_of_ones_is_what_was_measured():
         [f"{numbers[name][question]['correlation']:.2f}" for name in machines]
         for question in ("within T", "within T and orbit size")
     )
-    text = " ".join(README.split())
-    for claim in (
+    assert_said(
         f"{within[0]} for the perceptron, {within[1]} for one ReLU layer, {within[2]} for two, {within[3]} for four "
         f"and {within[4]} for two layers of tanh",
         f"orbit size {', '.join(both[:-1])} and {both[-1]} (",
-    ):
-        assert claim in text, claim
+    )
 
 
 def test_what_tells_two_maps_apart_is_what_was_measured():
@@ -116,13 +116,11 @@ def test_what_tells_two_maps_apart_is_what_was_measured():
     assert all(other["same_prior"]["p_value_after_holm"] < 0.05 for other in others)
     at_least = [f"{other['orbits']['total_variation']['low']:.2g}" for other in others]
     alike = [f"{one['correlation_at_fixed_C_LZ']['effect']:.2f}" for one in (*others, itself)]
-    text = " ".join(README.split())
-    for claim in (
+    assert_said(
         f"not told apart (p = {itself['same_prior']['p_value']:.2g})",
         f"over orbits, is at least {at_least[0]}, {at_least[1]} and {at_least[2]}.",
         f"a correlation of {min(alike[:-1])} to {max(alike[:-1])} where two seeds of one map have {alike[-1]}",
-    ):
-        assert claim in text, claim
+    )
 
 
 def test_what_sweeps_show_is_what_was_measured():
@@ -135,8 +133,7 @@ def test_what_sweeps_show_is_what_was_measured():
     assert "10" in numbers["depth"]["σb = 1"]["maps"]
     deep = numbers["sigma_w"]["tanh, 10 layers"]["mean_C_LZ_halfway"]
     assert numbers["sigma_w"]["ReLU, 10 layers"]["mean_C_LZ_halfway"]["sigma_w_below"] is None
-    claim = f"at a sigma_w between {deep['sigma_w_above']:g} and {deep['sigma_w_below']:g}; ReLU never does"
-    assert claim in " ".join(README.split())
+    assert_said(f"at a sigma_w between {deep['sigma_w_above']:g} and {deep['sigma_w_below']:g}; ReLU never does")
 
 
 def test_what_each_machine_hates_is_what_was_measured():
@@ -148,7 +145,7 @@ def test_what_each_machine_hates_is_what_was_measured():
         return f"at least {found['bits_at_least']:.1f}" if found["is_bound"] else f"{found['bits']:.1f}"
 
     chaos = [bits(f"tanh, σw = 8, {layers}", "parity_4") for layers in ("1 layer", "2 layers", "10 layers")]
-    for claim in (
+    assert_said(
         f"{bits('ReLU, 1 layer', 'parity_4')} for one ReLU layer of 16, {bits('ReLU, 2 layers', 'parity_4')} for two",
         f"{bits('GP, ReLU, 2 layers', 'parity_4')} for the Gaussian process of two",
         f"{bits('tanh, 1 layer', 'parity_4')} and {bits('tanh, 2 layers', 'parity_4')} for one and two layers of tanh",
@@ -156,12 +153,11 @@ def test_what_each_machine_hates_is_what_was_measured():
         f"parity of two, {bits('perceptron', 'parity_2')} bits below",
         f"or a multiplexer, {bits('perceptron', 'multiplexer_1')}",
         f"{first['formula'].removeprefix('f = ')} furthest below the a priori Levin bound, by {first['bits']:.1f} bits",
-    ):
-        assert claim in " ".join(README.split()), claim
+    )
 
 
 def test_the_depth_of_the_rank_plot_is_what_was_measured():
-    numbers = json.loads((ROOT / "figures" / "deep_rank.json").read_text(encoding="utf-8"))["numbers"]
+    numbers = measured("deep_rank")["numbers"]
     effective, least = numbers["effective_samples"]["median"], min(numbers["P"])
     for claim in (
         f"{numbers['samples_to_judge']:,} networks",
@@ -192,8 +188,7 @@ def test_what_the_line_misses_is_what_was_measured():
     }
     assert by_kind["circuit"] < by_kind["prior"] < 0
     assert len(off) == 5
-    text = " ".join(README.split())
-    for claim in (
+    assert_said(
         f"Five functions of a 7-40-40-1 ReLU network below 1e-8, down to 2^{relu['split']['rarest_log2_p']:.1f}, "
         f"lie {-max(off):.1f} to {-min(off):.1f} decades below",
         f"of each C_LZ up to {relu['line']['K_to']:.1f}",
@@ -201,8 +196,7 @@ def test_what_the_line_misses_is_what_was_measured():
         f"{max(map(abs, relu['split']['bits_above_the_limit'])):.1f} bits",
         f"came three times among {record['sizes']['n_samples'] // 5:,} networks",
         f"between 2^{min(x['log2_p'] for x in limits):.1f} and 2^{max(x['log2_p'] for x in limits):.1f} at any",
-    ):
-        assert claim in text, claim
+    )
 
 
 def test_what_pooled_orbits_resolve_is_what_was_measured():
@@ -213,45 +207,39 @@ def test_what_pooled_orbits_resolve_is_what_was_measured():
     assert all(checked["converged"])
     n, ends = len(checked["functions"]), (max(checked["log2_p_pooled"]), min(checked["log2_p_pooled"]))
     assert checked["intervals_that_meet"] == n == 10
-    text = " ".join(README.split())
-    for claim in (
+    assert_said(
         f"Of {record['sizes']['n_samples']:,} independent networks one half picked {row['orbits']:,} orbits",
         f"{row['functions'] / 1e6:.0f} million functions; the other half knows "
         f"{100 * row['known_within_a_factor_of_2'] / row['orbits']:.0f} % of them",
         f"every orbit that {record['sizes']['smallest']:.0e} of them".replace("e-0", "e-"),
         f"rms of {min(one['rms'] for one in scores):.3f} to {max(one['rms'] for one in scores):.3f} (",
         f"from 2^{ends[0]:.0f} to 2^{ends[1]:.0f}, were",
-    ):
-        assert claim in text, claim
+    )
 
 
 def test_what_counting_beyond_memory_costs_is_what_was_measured():
     record = measured("cost_against_n")
     row, cost = record["numbers"]["reuse"][-1], record["run"]["measured"]["reuse"][-1]
-    text = " ".join(README.split())
-    for claim in (
+    assert_said(
         f"of {row['n_samples']:,} networks drawn by reuse",
         f"{row['functions'] / 1e9:.2f} billion functions, the {row['at_least_twice']:,} that came at least twice",
         f"all others hold {100 * row['unseen'][0]:.1f} % of P",
         f"in {cost['cpu_seconds'] / 60:.0f} CPU minutes, {cost['peak_gb']:.1f} GB of memory",
         f"and {cost['disk_gb']:.0f} GB of disk",
-    ):
-        assert claim in text, claim
+    )
 
 
 def test_the_gains_of_reuse_are_the_benchmark_s():
-    record = json.loads((ROOT / "figures" / "reuse_gain.json").read_text(encoding="utf-8"))
+    record = measured("reuse_gain")
     gains = record["run"]["measured"]["sigma_w = 1, sigma_b = 1"]["gains"]["G = 2, m = 32"]
     reuse, fixed, pooled, fixed_pooled = (
         f"{gains[way]['1e-5']:,.0f}" for way in ("reuse", "fixed set", "reuse, pooled", "fixed set, pooled")
     )
-    text = " ".join(README.split())
-    for claim in (
+    assert_said(
         f"is worth {reuse} of plain sampling by reuse (functions that came twice listed), {fixed} where only a fixed",
         f"with orbits {pooled} and {fixed_pooled};",
         f"{gains['reuse']['1e-1']:.1f} to {gains['fixed set, pooled']['1e-1']:.0f} times",
-    ):
-        assert claim in text, claim
+    )
 
 
 def test_the_speed_table_is_the_benchmark_s():
@@ -283,10 +271,9 @@ def test_exactness_is_what_was_measured():
     assert f"over {numbers['networks_compared_with_logits']:,} networks" in README
 
 
-def test_the_rows_of_rare_truths_are_the_benchmark_s(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "experiments"))
+def test_the_rows_of_rare_truths_are_the_benchmark_s(experiment):
     record = measured("rare_truths")
-    for row in importlib.import_module("rare_truths").readme_rows(record):
+    for row in experiment("rare_truths").readme_rows(record):
         assert row in README.splitlines(), row
     truths, direct = record["numbers"]["truths"].values(), record["numbers"]["3-16-1"]
     assert len(truths) == 7
@@ -296,24 +283,22 @@ def test_the_rows_of_rare_truths_are_the_benchmark_s(monkeypatch):
 
 
 def test_sums_over_all_functions_are_what_was_measured():
-    numbers, text = measured("normalisation")["numbers"], " ".join(README.split())
+    numbers = measured("normalisation")["numbers"]
     net, process = numbers["network 3-16-1"], numbers["process of 4 inputs"]
     for one in (net["sum"]["splitting"], process["sum"]["splitting"]):
         assert one["low"] < 1 < one["high"]
-        assert f"to {one['value']:.3f} ± {one['high'] - one['value']:.3f}" in text
+        assert_said(f"to {one['value']:.3f} ± {one['high'] - one['value']:.3f}")
     found = process["agreement"]
-    for claim in (
+    assert_said(
         f"all {process['functions']:,} of the Gaussian process of 4 inputs",
         f"of its {found['classes_converged']:,} classes that converged, down to 2^{found['least_log2_p']:.0f},",
         f"{found['intervals_that_meet']:,} have 95 % intervals that meet",
-    ):
-        assert claim in text, claim
+    )
 
 
 @pytest.fixture
-def speed(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "experiments"))
-    return importlib.import_module("complexity_speed")
+def speed(experiment):
+    return experiment("complexity_speed")
 
 
 def test_the_table_of_measures_is_what_they_say_of_themselves_and_what_was_measured(speed):
@@ -326,8 +311,7 @@ def test_the_table_of_measures_is_what_they_say_of_themselves_and_what_was_measu
 
 def test_the_rivals_of_the_measures_are_the_benchmark_s(speed):
     record = measured("complexity_speed")
-    for claim in (*speed.rival_rows(record["run"]["measured"]), *speed.claims(record)):
-        assert claim in " ".join(README.split()), claim
+    assert_said(*speed.rival_rows(record["run"]["measured"]), *speed.claims(record))
 
 
 def test_the_share_of_the_order_is_what_was_measured():
