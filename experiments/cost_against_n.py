@@ -1,7 +1,6 @@
 """Time, memory and disk of drawing 7-40-40-1 ReLU networks, against the number of samples."""
 
 import json
-import shutil
 import subprocess
 import sys
 import threading
@@ -10,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from harness import run
+from harness import remembered, run
 from matplotlib.figure import Figure
 from networks import GAUSSIAN
 
@@ -18,40 +17,36 @@ import pfmap
 from pfmap.store import load_counts
 
 LIMIT = "2GB"
-COST = "cost.json"
 WAYS = {"independent": {}, "reuse": {"reuse": "auto"}, "reuse, orbits": {"reuse": "auto", "pool": "orbits"}}
 
 
 def main(seed, samples, folder):
     """One process a draw, all cores, functions that came at least twice listed, within 2 GB.
 
-    With a folder, draws that are finished there are not repeated: the largest take hours.
+    With a folder, draws that are finished there are not repeated: the largest take an hour.
     """
     numbers, measured = {}, {}
-    with TemporaryDirectory(dir=Path.cwd()) as temporary:
-        for way, sizes in samples.items():
-            for n in sizes:
-                own = Path(folder or temporary) / f"{way.replace(', ', '-')}-{n}-{seed}"
-                if not (own / COST).exists():
-                    shutil.rmtree(own, ignore_errors=True)  # of a draw that was killed nobody knows the cost
-                    own.mkdir(parents=True)
-                    command = [sys.executable, __file__, "--draw", way, str(n), str(seed), own]
-                    cost = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
-                    (own / COST).write_bytes(cost)
-                cost = json.loads((own / COST).read_text(encoding="utf-8"))
-                counts = load_counts(own / "run")
-                unseen, totals = pfmap.estimate_unseen(counts), counts.totals()
-                numbers.setdefault(way, []).append(
-                    {
-                        "n_samples": counts.n_samples,
-                        "functions": totals.functions,
-                        "at_least_twice": len(counts),
-                        "unseen": [2**x for x in (unseen.log2_p, unseen.log2_low, unseen.log2_high)],
-                    }
-                )
-                measured.setdefault(way, []).append(cost)
-                print(way, numbers[way][-1], cost, flush=True)
+    for way, sizes in samples.items():
+        rows = [remembered(folder, f"{way} {n} {seed}", one, way, n, seed) for n in sizes]
+        numbers[way], measured[way] = ([row[part] for row in rows] for part in ("found", "cost"))
     return picture(numbers, measured), numbers, measured
+
+
+def one(way, n, seed):
+    """What one draw found and took; its store lies in the working folder until then."""
+    with TemporaryDirectory(dir=Path.cwd()) as own:
+        command = [sys.executable, __file__, "--draw", way, str(n), str(seed), own]
+        cost = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+        counts = load_counts(Path(own) / "run")
+    unseen, totals = pfmap.estimate_unseen(counts), counts.totals()
+    found = {
+        "n_samples": counts.n_samples,
+        "functions": totals.functions,
+        "at_least_twice": len(counts),
+        "unseen": [2**x for x in (unseen.log2_p, unseen.log2_low, unseen.log2_high)],
+    }
+    print(way, found, cost, flush=True)
+    return {"found": found, "cost": cost}
 
 
 def draw(way, n, seed, folder):
@@ -124,7 +119,7 @@ if __name__ == "__main__":
             quick={"samples": {way: [100_000, 1_000_000] for way in WAYS}, "folder": None},
             full={
                 "samples": {
-                    "independent": [10**6, 10**7, 10**8],
+                    "independent": [10**6, 10**7, 10**8, 10**9],
                     "reuse": [10**6, 10**7, 10**8, 10**9, 10**10],
                     "reuse, orbits": [10**6, 10**7, 10**8, 10**9],
                 },

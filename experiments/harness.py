@@ -53,6 +53,19 @@ def run(
     return picture
 
 
+def remembered(folder: str | None, key: str, make: Callable[..., Any], *arguments: Any) -> Any:
+    """What make(…) returns, in JSON's types; from the folder, if there is one and it was made there before."""
+    path = Path(folder) / f"{key}.json" if folder else None
+    if path and path.exists():
+        return json.loads(path.read_text(encoding="utf-8"))
+    text = json.dumps(make(*arguments), default=_plain)
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.with_suffix(".new").write_text(text, encoding="utf-8")
+        path.with_suffix(".new").replace(path)
+    return json.loads(text)
+
+
 def about_this_run(start: float) -> dict[str, Any]:
     """Time since `start`, versions and class of machine: what may differ between two runs of one seed."""
     return {

@@ -1,12 +1,10 @@
 """Splitting and tilting against truths from 2^-30 to 2^-131, direct sampling, and OpenTURNS' SubsetSampling."""
 
-import json
 import math
 import time
-from pathlib import Path
 
 import numpy as np
-from harness import run
+from harness import remembered, run
 from matplotlib.figure import Figure
 
 import pfmap
@@ -67,19 +65,6 @@ def main(seed, reseeds, tilted_reseeds, rival_reseeds, rival_calls, n_direct, n_
     numbers = {"truths": truths, "3-16-1": direct, "cost, 5-32-1": costs}
     measured = {"cpu_seconds_a_run": seconds, "cpu_seconds_of_cost": seconds_of_cost}
     return picture(truths, direct, costs), numbers, measured
-
-
-def remembered(folder, key, make, *arguments):
-    """What make(…) returns, in JSON's types; from the folder, if there is one and it was made there before."""
-    path = Path(folder) / f"{key}.json" if folder else None
-    if path and path.exists():
-        return json.loads(path.read_text(encoding="utf-8"))
-    text = json.dumps(make(*arguments), default=lambda values: values.tolist())
-    if path:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.with_suffix(".new").write_text(text, encoding="utf-8")
-        path.with_suffix(".new").replace(path)
-    return json.loads(text)
 
 
 def measure(name, seed, runs, most_calls, folder):

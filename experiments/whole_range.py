@@ -33,7 +33,7 @@ def deep_tanh(sigma_w):
 NETS = {"ReLU": maps.MLP(N_INPUTS, (40, 40)), "tanh, 1": deep_tanh(1.0), "tanh, 8": deep_tanh(8.0)}
 
 
-def main(seed, n_samples, networks, n_circuits, targets, particles, points, widths, folder):
+def main(seed, n_samples, networks, n_circuits, targets, effort, points, widths, folder):
     """Sample, split and bound each network's functions, compare with a straight line, and with wider networks."""
     numbers = {}
     for name, net in NETS.items():
@@ -50,7 +50,7 @@ def main(seed, n_samples, networks, n_circuits, targets, particles, points, widt
             at = within[nearest(tables[within], chosen)]
             if len(at):
                 pinned = z[at] if z is not None and name == "ReLU" else None
-                split[kind] = (at, splitting(name, kind, tables[at], pinned, seed, particles[name], folder))
+                split[kind] = (at, splitting(name, kind, tables[at], pinned, seed, effort[name], folder))
             shown = np.union1d(near, at).astype(int)
             wide[kind] = (shown, orthant_probability(limit, tables[shown], points=points, randomisations=8))
         numbers[name] = {"line": line, "functions": rows(functions, judged, split, wide, line)}
@@ -153,18 +153,17 @@ def distinct(tables, net):
     return orbits[np.unique(orbits.positions_in(orbits))]
 
 
-def splitting(name, kind, tables, latents, seed, particles, folder):
-    """P by splitting, with fewer replicates and moves than by default, for the sake of cost."""
+def splitting(name, kind, tables, latents, seed, effort, folder):
+    """P by splitting, with fewer replicates than by default, and particles and moves as told, for the sake of cost."""
     return pfmap.estimate_rare(
         NETS[name],
         tables,
         latents=latents,
         seed=seed,
-        particles=particles,
         replicates=4,
-        max_moves=16,
         workers=1,
-        out=place(folder, f"{name} {kind} {seed} {particles}"),
+        out=place(folder, f"{name} {kind} {seed} {'-'.join(map(str, effort.values()))}"),
+        **effort,
     )
 
 
@@ -402,7 +401,7 @@ if __name__ == "__main__":
             "networks": 20,
             "n_circuits": 20,
             "targets": {"ReLU": {"circuit": [24.5]}},
-            "particles": {"ReLU": 50},
+            "effort": {"ReLU": {"particles": 50, "max_moves": 16}},
             "points": 32,
             "widths": [10, 40],
             "folder": None,
@@ -414,8 +413,13 @@ if __name__ == "__main__":
             "targets": {
                 "ReLU": {"prior": [52, 80, 94, 122], "circuit": [31.5, 42, 59.5, 84, 105], "uniform": [147]},
                 "tanh, 1": {"circuit": [21]},
+                "tanh, 8": {"prior": [108.5, 133], "circuit": [31.5, 80.5], "uniform": [147]},
             },
-            "particles": {"ReLU": 300, "tanh, 1": 200},
+            "effort": {
+                "ReLU": {"particles": 500, "max_moves": 64},
+                "tanh, 1": {"particles": 400, "max_moves": 64},
+                "tanh, 8": {"particles": 250, "max_moves": 32},  # 128 levels of 65 us an evaluation
+            },
             "points": 256,
             "widths": [10, 20, 40, 80, 160],
             "folder": "pfmap-whole-range",

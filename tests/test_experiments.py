@@ -39,7 +39,7 @@ TINY = {
         "networks": 20,
         "n_circuits": 10,
         "targets": {},
-        "particles": {},
+        "effort": {},
         "points": 32,
         "widths": [10],
         "folder": None,

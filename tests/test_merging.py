@@ -17,7 +17,8 @@ def merged(runs, n_words, n_columns, capacity, at_once):
                 buffers.rows[run, filled : filled + len(piece)] = piece
                 handed[run] += len(piece)
                 buffers.filled[run], buffers.has_more[run] = filled + len(piece), handed[run] < len(rows)
-        out.append(buffers.take())
+        buffers.take()
+        out.append(buffers.taken())
     return tuple(np.concatenate(parts) for parts in zip(*out, strict=True))
 
 
@@ -51,12 +52,13 @@ def test_a_run_that_has_more_holds_back_what_may_come_again():
     buffers = RunBuffers(2, 4, 1, 1)
     buffers.rows[0, :2], buffers.rows[1, :2] = [[1, 5], [3, 5]], [[1, 6], [2, 6]]
     buffers.filled[:] = 2
-    keys, counts = buffers.take()
-    assert keys.ravel().tolist() == [1, 2]
-    assert counts.ravel().tolist() == [11, 6]
+    buffers.take()
     assert buffers.filled.tolist() == [1, 0]
-    buffers.rows[1, 0], buffers.filled[1] = [3, 7], 1
+    buffers.rows[1, 0], buffers.filled[1] = [3, 7], 1  # what was taken is not touched by what comes next
+    assert [x.ravel().tolist() for x in buffers.taken()] == [[1, 2], [11, 6]]
     buffers.has_more[:] = False
-    assert [x.ravel().tolist() for x in buffers.take()] == [[3], [12]]
+    buffers.take()
+    assert [x.ravel().tolist() for x in buffers.taken()] == [[3], [12]]
     buffers.rows[0, :2], buffers.filled[0], buffers.has_more[1] = [[1, 5], [3, 5]], 2, False
-    assert buffers.take()[0].ravel().tolist() == [1, 3]
+    buffers.take()
+    assert buffers.taken()[0].ravel().tolist() == [1, 3]

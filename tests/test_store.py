@@ -766,7 +766,7 @@ def test_too_little_memory_for_many_blocks_is_named(tmp_path, rng):
     with RunFolder(tmp_path, HEADER) as run:
         for index in range(50):
             run.write_block(index, *some_block(index))
-        with pytest.raises(InvalidInput, match=r"merging 50 blocks of 16-byte functions needs 1,227,600 or more"):
+        with pytest.raises(InvalidInput, match=r"merging 50 blocks of 16-byte functions needs 1,636,800 or more"):
             next(run.merged(1000))
         assert len(run.finished_blocks()) == 50
 
