@@ -143,7 +143,7 @@ def test_a_finished_draw_is_not_drawn_again_for_its_cost(experiment, tmp_path, m
     assert measured["reuse"][0]["cpu_seconds"] > 0
     monkeypatch.setattr(script.subprocess, "run", None)
     assert script.main(0, **sizes)[1:] == (numbers, measured)
-    (tmp_path / "kept" / "reuse-20000-0" / script.COST).unlink()  # as where a draw was killed
+    (tmp_path / "kept" / "reuse 20000 0.json").unlink()  # as where a draw was killed
     with pytest.raises(TypeError, match="not callable"):
         script.main(0, **sizes)
 

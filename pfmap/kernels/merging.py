@@ -44,7 +44,8 @@ class RunBuffers:
         """What was put aside, each key once, in order: keys and their counts added. Once a `take`, on any thread."""
         rows = self._taken[: self._n_taken]
         sort_rows(rows, self._n_words, self._other)
-        return _add_equal(rows, self._n_words)
+        summed: tuple[NDArray[np.uint64], NDArray[np.int64]] = _add_equal(rows, self._n_words)
+        return summed
 
 
 @njit(nogil=True, cache=True)
