@@ -175,8 +175,8 @@ def test_what_the_line_misses_is_what_was_measured():
     limits = [row["limit"] for row in chaotic["functions"] if "limit" in row]
     assert all(limit["converged"] for limit in limits)
     assert chaotic["line"] is None
-    unsure = [row["split"] for row in relu["functions"] if not row.get("split", {}).get("converged", True)]
-    assert [x["log2_low"] is None for x in unsure] == [False, False, True]
+    (unreached,) = (row for row in relu["functions"] if not row.get("split", {}).get("converged", True))
+    assert (unreached["kind"], unreached["split"]["log2_low"]) == ("uniform", None)
     both = [
         row["split"]["log2_p"]
         for row in relu["functions"]
@@ -187,15 +187,19 @@ def test_what_the_line_misses_is_what_was_measured():
         for kind in ("prior", "circuit")
     }
     assert by_kind["circuit"] < by_kind["prior"] < 0
-    assert len(off) == 5
+    assert len(off) == 7
+    in_chaos = [row["split"] for row in chaotic["functions"] if "split" in row]
+    floors = [split["log2_low"] for split in in_chaos if split["log2_low"] is not None]
+    assert (len(in_chaos), chaotic["split"]["converged"], len(floors)) == (3, 0, 2)
     assert_said(
-        f"Five functions of a 7-40-40-1 ReLU network below 1e-8, down to 2^{relu['split']['rarest_log2_p']:.1f}, "
+        f"Seven functions of a 7-40-40-1 ReLU network below 1e-8, down to 2^{relu['split']['rarest_log2_p']:.1f}, "
         f"lie {-max(off):.1f} to {-min(off):.1f} decades below",
         f"of each C_LZ up to {relu['line']['K_to']:.1f}",
         f"down to 2^{min(both):.0f}, splitting at width 40 and the limit differ by at most "
         f"{max(map(abs, relu['split']['bits_above_the_limit'])):.1f} bits",
         f"came three times among {record['sizes']['n_samples'] // 5:,} networks",
         f"between 2^{min(x['log2_p'] for x in limits):.1f} and 2^{max(x['log2_p'] for x in limits):.1f} at any",
+        f"with floors of 2^{max(floors):.1f} and 2^{min(floors):.1f}",
     )
 
 
