@@ -92,11 +92,12 @@ def estimate_rare(
         StoreError: `out` cannot be written, is in use or is no run.
         CorruptStore: a file in `out` is damaged; it is named.
 
-    Error: rms 0.15 to 0.16 bits over 100 runs each at P = 2^-30, 2^-34.2, 2^-60 and 2^-128, where 397 of 400 intervals
-    of 95 %, 0.87 bits wide, cover; 0.21 bits and 97 of 100 at 2^-95.5, where walks mix slowly. P itself is unbiased.
+    Error: rms 0.15 to 0.16 bits over 100 runs each at P = 2^-30, 2^-34.2, 2^-60, 2^-128 and 2^-131.2, where 496 of 500
+    intervals of 95 %, 0.86 to 0.88 bits wide, cover; 0.21 bits and 97 of 100 at 2^-95.5, where walks mix slowly. P
+    itself is unbiased.
     Cost: grows like (log P)^2 where walks mix: 2.6e6 networks, 6 s of one core, for P = 2^-28.5 of a 5-32-1 ReLU net,
     3.9e6 and 9 s for 2^-36.7. A Gaussian process of independent values takes 0.3 s at 2^-30 and 20 s at 2^-128, one of
-    128 correlated values 51 s at 2^-131; `orthant_probability` takes less than a second.
+    128 correlated values 47 s at 2^-131; `orthant_probability` takes less than a second.
     Source: Cérou, Del Moral, Furon and Guyader 2012, Statistics and Computing 22, 795; Cox in Land 1972 (the interval).
 
     Example:
