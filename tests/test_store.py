@@ -801,10 +801,3 @@ def test_memory_stays_within_the_limit(tmp_path):
     grown, listed, at_least, functions = map(int, output.stdout.split())
     assert grown < limit
     assert (listed, at_least, functions) == (10_000, 2, 3_610_000)
-
-
-def test_ctrl_c_amid_a_query_is_a_ctrl_c():
-    with pytest.raises(KeyboardInterrupt), table._duckdb():
-        raise RuntimeError("Query interrupted")  # in duckdb's words
-    with pytest.raises(RuntimeError, match="something else"), table._duckdb():
-        raise RuntimeError("something else")

@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import math
 import os
-import threading
-from collections.abc import Generator
-from concurrent.futures import FIRST_COMPLETED, CancelledError, ThreadPoolExecutor, wait
+from collections.abc import Callable, Generator
+from concurrent.futures import CancelledError
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from hashlib import blake2b
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -28,6 +26,7 @@ from pfmap.store import RunFolder
 from pfmap.store.files import CHECKSUM_SIZE, checksum, clear_errors, replacing
 from pfmap.streams import check_seed, generator
 from pfmap.tables import TruthTables, require_tables
+from pfmap.threads import on_threads
 
 STREAM = "splitting 2"
 """Names how runs follow from a seed; it changes whenever the numbers do."""
@@ -158,7 +157,7 @@ class _Task:
         return wanted if self.where is None else np.where(self.where[index], wanted, 0).astype(np.int8)
 
 
-def _measure(task: _Task, index: int, stop: threading.Event) -> tuple[Found, NDArray[np.float32]]:
+def _measure(task: _Task, index: int, stopped: Callable[[], bool]) -> tuple[Found, NDArray[np.float32]]:
     """One function, from its pilot to its verdict."""
     wanted = task.wanted(index)
     moves_of = walker(task.pfm, wanted)
@@ -167,7 +166,7 @@ def _measure(task: _Task, index: int, stop: threading.Event) -> tuple[Found, NDA
     evaluations, moves = 0, _FIRST_MOVES
 
     def seed_of(purpose: str) -> int:
-        if stop.is_set():
+        if stopped():
             raise CancelledError
         return int(generator(own_seed, purpose).integers(1 << 64, dtype=np.uint64))
 
@@ -276,25 +275,15 @@ def _finished_and_new(
             yield index, stored
         else:
             missing.append(index)
-    waiting, stop = iter(missing), threading.Event()
 
-    def measure(index: int) -> tuple[int, tuple[Found, NDArray[np.float32]]]:
-        result = _measure(task, index, stop)
+    def measure(index: int, stopped: Callable[[], bool]) -> tuple[int, tuple[Found, NDArray[np.float32]]]:
+        result = _measure(task, index, stopped)
         if folder is not None:
             _write(folder, index, result)
         return index, result
 
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            running = {pool.submit(measure, index) for index in islice(waiting, workers)}
-            while running:
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield future.result()
-                running |= {pool.submit(measure, index) for index in islice(waiting, len(done))}
-        finally:  # an error, Ctrl-C or a reader that left: threads end with their run
-            stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
+    with closing(on_threads(missing, workers, measure)) as results:
+        yield from results
 
 
 def _write(folder: RunFolder, index: int, result: tuple[Found, NDArray[np.float32]]) -> None:

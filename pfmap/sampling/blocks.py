@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, CancelledError, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
@@ -128,29 +126,6 @@ class Narrow:
             kept = TruthTables.from_words(rows[0], self.domain).positions_in(self.only) >= 0
             rows = (rows[0][kept], rows[1][kept], *(squares[kept] for squares in rows[2:]))
         return rows
-
-
-def on_threads(indices: Iterable[int], workers: int, draw: Callable[[int, Callable[[], bool]], None]) -> Generator[int]:
-    """Call draw(index, stopped) on threads of this process: each index as it is done."""
-    waiting = iter(indices)
-    stopped = threading.Event()
-
-    def call(index: int) -> int:
-        draw(index, stopped.is_set)
-        return index
-
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            # Two blocks a worker in flight keep every thread busy and memory bounded.
-            running = {pool.submit(call, index) for index in islice(waiting, 2 * workers)}
-            while running:
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield future.result()
-                running |= {pool.submit(call, index) for index in islice(waiting, len(done))}
-        finally:  # an error, Ctrl-C or a reader that left: threads end with their batch
-            stopped.set()
-            pool.shutdown(wait=True, cancel_futures=True)
 
 
 class PerThread(Generic[T]):

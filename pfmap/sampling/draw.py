@@ -22,7 +22,7 @@ from pfmap.errors import IncompatibleTables, InvalidInput
 from pfmap.kernels.counting import Marks
 from pfmap.maps import MLP, ParameterFunctionMap
 from pfmap.maps.protocol import declared_symmetry
-from pfmap.sampling.blocks import Job, Narrow, PerThread, Rows, Sampler, on_threads
+from pfmap.sampling.blocks import Job, Narrow, PerThread, Rows, Sampler
 from pfmap.sampling.device_normals import STREAM as DEVICE_STREAM
 from pfmap.sampling.fused import FusedSampler
 from pfmap.sampling.reuse import FixedSetSampler, Reuse, ReuseSampler, choose_reuse
@@ -32,6 +32,7 @@ from pfmap.store import RunFolder, half_of_free_memory
 from pfmap.streams import check_seed
 from pfmap.symmetry import Symmetry, canonicalize
 from pfmap.tables import Domain, TruthTables, require_tables
+from pfmap.threads import on_threads
 
 if TYPE_CHECKING:
     import torch
@@ -286,7 +287,7 @@ def _in_memory(plan: _Plan, workers: int, progress: bool | None) -> Generator[Ro
     if plan.at_least > 1 and isinstance(job.sampler, ReuseSampler) and (new := job.sampler.worth_marking(job.seed)):
         job = replace(job, sampler=job.sampler.repeated(_marked(plan, job.sampler, new, workers, progress)))
 
-    def add_block(index: int, stopped: Callable[[], bool]) -> None:
+    def add_block(index: int, stopped: Callable[[], bool]) -> int:
         left = (job.n_blocks - 1 - next(started)) // min(workers, job.n_blocks)
         with tables.one() as table:
             before = len(table)
@@ -294,6 +295,7 @@ def _in_memory(plan: _Plan, workers: int, progress: bool | None) -> Generator[Ro
             new = len(table) - before
             if left > 0:  # as functions become known, later blocks bring fewer new ones
                 table.foresee(new, new * left)
+        return index
 
     _run(plan, add_block, workers, progress, "drawing")
     table, *others = tables.all()
@@ -308,10 +310,11 @@ def _marked(plan: _Plan, sampler: ReuseSampler, new: float, workers: int, progre
     expected = min(int(new * plan.job.n_draws), half_of_free_memory() // (32 * workers))
     marks = PerThread(lambda: Marks(expected))
 
-    def mark_block(index: int, stopped: Callable[[], bool]) -> None:
+    def mark_block(index: int, stopped: Callable[[], bool]) -> int:
         with marks.one() as own:
             for first, size in plan.job.batches(index, stopped):
                 sampler.mark(own, plan.job.seed, first, size)
+        return index
 
     _run(plan, mark_block, workers, progress, "marking")
     first, *others = marks.all()
@@ -321,7 +324,7 @@ def _marked(plan: _Plan, sampler: ReuseSampler, new: float, workers: int, progre
 
 
 def _run(
-    plan: _Plan, work: Callable[[int, Callable[[], bool]], None], workers: int, progress: bool | None, name: str
+    plan: _Plan, work: Callable[[int, Callable[[], bool]], int], workers: int, progress: bool | None, name: str
 ) -> None:
     """Do something for each block, on threads."""
     blocks = on_threads(range(plan.job.n_blocks), workers, work)
@@ -340,8 +343,9 @@ def _drawn(
         yield from on_dask(plan.job, indices, scheduler, folder)
     else:
 
-        def draw_and_write(index: int, stopped: Callable[[], bool]) -> None:
+        def draw_and_write(index: int, stopped: Callable[[], bool]) -> int:
             folder.write_block(index, *plan.job.draw_block(index, stopped))
+            return index
 
         with closing(on_threads(indices, workers, draw_and_write)) as blocks:
             yield from blocks

@@ -21,6 +21,7 @@ from pfmap.errors import CorruptStore, InvalidInput
 from pfmap.kernels.merging import RunBuffers
 from pfmap.kernels.sorting import reversed_bits, sort_rows
 from pfmap.store.files import CHECKSUM_SIZE, block_name, checksum, clear_errors, replacing
+from pfmap.threads import interrupts_held
 
 _HEADER = struct.Struct("<8s16sQQQQ")  # magic, fingerprint of the run, block index, functions, words, columns
 _MAGIC = b"pfmapbl3"
@@ -160,14 +161,17 @@ def merge_blocks(blocks: Sequence[Block], *, memory: int) -> Iterator[tuple[NDAr
             refill(int(run))
 
     with ThreadPoolExecutor(1) as ahead:  # reads the next rows while these are sorted and used
-        refill_all()
-        while buffers.has_more.any() or buffers.filled.any():
-            buffers.take()
-            reading = ahead.submit(refill_all)
-            keys, counts = buffers.taken()
+        reading = ahead.submit(refill_all)
+        while True:
+            with interrupts_held():
+                reading.result()
+                if not (buffers.has_more.any() or buffers.filled.any()):
+                    return
+                buffers.take()
+                reading = ahead.submit(refill_all)
+                keys, counts = buffers.taken()
             if len(keys):
                 yield reversed_bits(keys), counts
-            reading.result()
 
 
 def _rows_a_frame(n_words: int, n_columns: int) -> int:

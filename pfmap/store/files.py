@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pfmap.errors import CorruptStore, PfmapError, StoreError
+from pfmap.threads import interrupts_held
 
 COUNTS_FILE, RUN_FILE, LOCK_FILE = "counts.parquet", "run.json", ".lock"
 CHECKSUM_SIZE = 32
@@ -96,18 +97,19 @@ def locked(folder: Path, *, wait: bool) -> Iterator[None]:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary beside `path` that takes its name once it is whole and on the disk."""
+    """A temporary beside `path` that takes its name once it is whole and on the disk; a Ctrl-C waits for the end."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        temporary.touch(exist_ok=False)
-        yield temporary
-        sync(temporary)
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
-    sync(path.parent)
+    with interrupts_held():
+        try:
+            temporary.touch(exist_ok=False)
+            yield temporary
+            sync(temporary)
+            os.replace(temporary, path)
+        except BaseException:
+            with suppress(OSError):
+                temporary.unlink()
+            raise
+        sync(path.parent)
 
 
 @contextmanager

@@ -33,6 +33,7 @@ from pfmap.store.files import (
     replacing,
 )
 from pfmap.tables import Cube, Domain, Points, TruthTables
+from pfmap.threads import HeldInterrupt, interrupts_held
 
 FORMAT = 1
 
@@ -276,14 +277,10 @@ def write_merged(
     names = _count_columns(_about(*told, None, provenance, run))
     types = ", ".join(f"{name} {'UBIGINT' if name.startswith('word_') else 'BIGINT'}" for name in names)
     below = Totals()
-    with (
-        clear_errors(path),
-        TemporaryDirectory(dir=path.parent, prefix=".sort-", suffix=".tmp") as scratch,
-        _failed_writes(),
-        _duckdb(f"{scratch}/found.duckdb", memory) as connection,
-    ):
+    with clear_errors(path), _failed_writes(), _duckdb_on_disk(path, memory) as (connection, held):
         connection.execute(f"CREATE TABLE found ({types})")
         for words, numbers in pieces:
+            held.check()
             k = numbers[:, 0]
             rare = k < at_least
             below += Totals.of(k[rare], numbers[rare, -1], n_samples // n_clusters)
@@ -482,20 +479,35 @@ def _copy(
 
 
 @contextmanager
-def _duckdb(database: str = ":memory:", memory: int | None = None) -> Iterator[Any]:
+def _duckdb() -> Iterator[Any]:
+    with interrupts_held() as held, _connected(held, ":memory:", {"temp_directory": ""}) as connection:
+        yield connection
+
+
+@contextmanager
+def _duckdb_on_disk(beside: Path, memory: int) -> Iterator[tuple[Any, HeldInterrupt]]:
+    """With a database and space to sort in a folder of its own, gone in the end."""
+    limit = {"memory_limit": f"{max(memory // 2, _LEAST_MEMORY)}B"}
+    with (
+        interrupts_held() as held,
+        TemporaryDirectory(dir=beside.parent, prefix=".sort-", suffix=".tmp") as scratch,
+        _connected(held, f"{scratch}/found.duckdb", {"temp_directory": f"{scratch}/spill"} | limit) as connection,
+    ):
+        yield connection, held
+
+
+@contextmanager
+def _connected(held: HeldInterrupt, database: str, config: Mapping[str, Any]) -> Iterator[Any]:
     import duckdb
 
     # One thread keeps rows in order and bytes equal; no folder of its own for temporaries.
-    config: dict[str, Any] = {"threads": 1, "temp_directory": "" if memory is None else f"{database}.spill"}
-    if memory is not None:
-        config["memory_limit"] = f"{max(memory // 2, _LEAST_MEMORY)}B"
-    with duckdb.connect(database, config=config) as connection:
+    with duckdb.connect(database, config={"threads": 1, **config}) as connection:
         connection.execute("SET enable_progress_bar = false")  # it would print on standard output
         try:
-            yield connection
-        except RuntimeError as error:  # so duckdb reports a Ctrl-C that comes amid a query
-            if "interrupted" in str(error):
-                raise KeyboardInterrupt from None
+            with held.also(connection.interrupt):
+                yield connection
+        except duckdb.InterruptException:
+            held.check()
             raise
 
 
