@@ -72,8 +72,19 @@ def about_this_run(start: float) -> dict[str, Any]:
         "seconds": round(time.perf_counter() - start, 1),
         "versions": {name: version(name) for name in ("pfmap", "numpy", "torch", "numba")},
         "python": platform.python_version(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "machine": f"{platform.machine()}, {_processor()}{os.cpu_count()} cores",
     }
+
+
+def _processor() -> str:
+    """Which one, where Linux tells: rates depend on it more than on anything else."""
+    try:
+        first = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0]
+    except OSError:
+        return ""
+    told = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in first.splitlines())}
+    names = [told.get("model name", ""), *(f"{key} {told[key]}" for key in ("cpu family", "model") if key in told)]
+    return "".join(f"{name}, " for name in names if name)
 
 
 def _plain(value: Any) -> Any:

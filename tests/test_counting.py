@@ -170,6 +170,19 @@ def test_pieces_are_the_items(rng, size, at_most):
         np.testing.assert_array_equal(whole, np.concatenate([whole[:0], *parts]))
 
 
+@pytest.mark.parametrize("at_most", [1, 37, 1 << 17])
+@pytest.mark.parametrize("at_least", [2, 300, 901])
+def test_pieces_pass_over_small_sums(rng, at_most, at_least):
+    table = ClusterCountTable(2)
+    counts = rng.permutation(np.arange(1, 901))
+    table.add(rng.integers(1 << 63, size=(900, 2), dtype=np.uint64), counts, 3 * counts)
+    keys, k, squares = table.items()
+    pieces = list(table.pieces(at_most, at_least=at_least))
+    assert len(pieces) == -(-(901 - at_least) // at_most)
+    for whole, parts in zip((keys, k, squares), zip(*pieces, strict=True) if pieces else [[]] * 3, strict=True):
+        np.testing.assert_array_equal(whole[k >= at_least], np.concatenate([whole[:0], *parts]))
+
+
 def test_a_table_that_foresees_grows_once(rng):
     table, keys = CountTable(2), random_keys(rng, 40_000, 2, 1_000_000)
     table.add(keys[:2_000])

@@ -15,7 +15,7 @@ from numba import njit, types, uint64
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-AHEAD = 32
+AHEAD = 64
 """Keys whose slots are asked for before the first of them is read."""
 
 _MAX_LOAD = 0.6
@@ -124,14 +124,17 @@ def _move(slots, larger, width):
 
 
 @njit(nogil=True, cache=True)
-def _collect(slots, start, keys, values):
-    """Keys from slot `start` on, and their values as columns, until they are full; returns the next slot and rows."""
+def _collect(slots, start, at_least, keys, values):
+    """Keys from slot `start` on of so large a first value, and all their values as columns, until these are full.
+
+    Returns the next slot and the number of rows.
+    """
     width, stride = keys.shape[1], slots.shape[1]
     flat, words = slots.reshape(-1), keys.reshape(-1)
     row, slot = 0, start
     while slot < len(slots) and row < len(keys):
         base = slot * stride
-        if flat[base + width]:
+        if flat[base + width] >= at_least:
             for w in range(width):
                 words[row * width + w] = flat[base + w]
             for v in range(len(values)):
@@ -196,15 +199,18 @@ class _Sums:
             start, new = _add(self.slots, words, values, start, room)
             self.size += new
 
-    def pieces(self, at_most: int = 1 << 17) -> Iterator[tuple[NDArray[Any], ...]]:
-        """All keys and their values, a piece of at most so many keys after the other, in no particular order."""
-        start = 0
-        for left in range(self.size, 0, -at_most):
-            size = min(left, at_most)
+    def pieces(self, at_most: int = 1 << 17, *, at_least: int = 1) -> Iterator[tuple[NDArray[Any], ...]]:
+        """All keys whose first sum is at_least so large, and their sums, in no particular order.
+
+        They come a piece of at most `at_most` keys after the other.
+        """
+        start, size = 0, min(self.size, at_most)
+        while size and start < len(self.slots):
             keys = np.empty((size, self._n_words), np.int64)
             values = np.empty((self.slots.shape[1] - self._n_words, size), np.int64)
-            start, _ = _collect(self.slots, start, keys, values)
-            yield keys.view(np.uint64), *values
+            start, found = _collect(self.slots, start, at_least, keys, values)
+            if found:
+                yield keys[:found].view(np.uint64), *values[:, :found]
 
     def _items(self) -> tuple[NDArray[Any], ...]:
         empty = np.empty((0, self._n_words), np.uint64)
@@ -293,14 +299,14 @@ def cell_of(keys, i, shift):
 def mark_keys(cells, shift, keys, rows):
     """Mark the listed rows of keys."""
     at = np.empty(AHEAD, np.uint64)
-    for start in range(0, len(rows), AHEAD):
-        batch = min(AHEAD, len(rows) - start)
-        for b in range(batch):
-            at[b] = cell_of(keys, rows[start + b], shift)
-            prefetch(cells, np.int64(at[b] >> uint64(5)))
-        for b in range(batch):
-            word, place = at[b] >> uint64(5), uint64(2) * (at[b] & uint64(31))
-            cells[word] |= (uint64(1) + (uint64(2) & cells[word] >> place << uint64(1))) << place
+    for e in range(len(rows) + AHEAD):  # each cell is asked for AHEAD rows before it is marked
+        place = uint64(e) % uint64(AHEAD)
+        if e >= AHEAD:
+            word, bit = at[place] >> uint64(5), uint64(2) * (at[place] & uint64(31))
+            cells[word] |= (uint64(1) + (uint64(2) & cells[word] >> bit << uint64(1))) << bit
+        if e < len(rows):
+            at[place] = cell_of(keys, rows[e], shift)
+            prefetch(cells, np.int64(at[place] >> uint64(5)))
 
 
 @njit(nogil=True, cache=True)
@@ -308,13 +314,13 @@ def keep_repeated(cells, shift, keys, rows):
     """Keep those of the listed rows in the list that may have come more than once; returns their number."""
     at = np.empty(AHEAD, np.uint64)
     kept = 0
-    for start in range(0, len(rows), AHEAD):
-        batch = min(AHEAD, len(rows) - start)
-        for b in range(batch):
-            at[b] = cell_of(keys, rows[start + b], shift)
-            prefetch(cells, np.int64(at[b] >> uint64(5)))
-        for b in range(batch):
-            rows[kept] = rows[start + b]
-            came_again = cells[at[b] >> uint64(5)] >> uint64(2) * (at[b] & uint64(31)) & uint64(2)
+    for e in range(len(rows) + AHEAD):
+        place = uint64(e) % uint64(AHEAD)
+        if e >= AHEAD:
+            rows[kept] = rows[e - AHEAD]
+            came_again = cells[at[place] >> uint64(5)] >> uint64(2) * (at[place] & uint64(31)) & uint64(2)
             kept += came_again != uint64(0)
+        if e < len(rows):
+            at[place] = cell_of(keys, rows[e], shift)
+            prefetch(cells, np.int64(at[place] >> uint64(5)))
     return kept

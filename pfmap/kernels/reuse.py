@@ -145,7 +145,8 @@ def cluster_scratch(plan: ClusterPlan) -> ClusterScratch:
     )
 
 
-# Arrays are passed one by one: handing on a whole ClusterScratch costs more than the work of the small functions.
+# Arrays are passed one by one: handing on a whole ClusterScratch costs more than the work of the small functions, and a
+# tenth of a cluster's time once a cluster; so what takes one is part of the loop over clusters.
 
 
 @njit(nogil=True, cache=True)
@@ -265,7 +266,7 @@ def _settle(
             keys[r, tile] &= ~bit
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, inline="always")
 def _fill_cluster(plan, s, number):
     """Packed tables of a cluster's functions in s.keys, from its latents in s.z; `number` >= 1 tells clusters apart."""
     layers, n_hidden, groups, draws, scales, settings, bands = plan
@@ -341,7 +342,7 @@ def _fill_cluster(plan, s, number):
             keys[r, 0] &= (uint64(1) << uint64(1 << n)) - uint64(1)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, inline="always")
 def next_cluster(plan, s, seed, index, stream, number, left):
     """Fill cluster `index`, the one of this number >= 1 in a walk; `left` as in next_stretch."""
     if number == 1 or index % uint64(SHARERS) == 0:

@@ -281,7 +281,7 @@ def _plan(
 
 
 def _in_memory(plan: _Plan, workers: int, progress: bool | None) -> Generator[Rows]:
-    """All rows, each function once, a piece at a time."""
+    """All rows, each function once, a piece at a time; without those that came once, if they are not asked for."""
     job, started = plan.job, count()
     tables = PerThread(job.new_table)
     if plan.at_least > 1 and isinstance(job.sampler, ReuseSampler) and (new := job.sampler.worth_marking(job.seed)):
@@ -302,7 +302,7 @@ def _in_memory(plan: _Plan, workers: int, progress: bool | None) -> Generator[Ro
     for other in others:
         for rows in other.pieces():
             table.add(*rows)
-    yield from table.pieces()
+    yield from table.pieces(at_least=2 if plan.at_least > 1 else 1)
 
 
 def _marked(plan: _Plan, sampler: ReuseSampler, new: float, workers: int, progress: bool | None) -> Marks:
