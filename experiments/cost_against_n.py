@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from harness import remembered, run
+from harness import peak_memory, remembered, run
 from matplotlib.figure import Figure
 from networks import GAUSSIAN
 
@@ -51,8 +51,6 @@ def one(way, n, seed):
 
 def draw(way, n, seed, folder):
     """In a process of its own: draw, and print what it took."""
-    import resource
-
     pfmap.draw(GAUSSIAN, 20_000, **WAYS[way])  # compiles
     most, stop = [0], threading.Event()
 
@@ -67,7 +65,7 @@ def draw(way, n, seed, folder):
     cost = {
         "seconds": time.perf_counter() - start,
         "cpu_seconds": time.process_time() - used,
-        "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9,
+        "peak_gb": peak_memory() / 1e9,
     }
     stop.set()
     watcher.join()

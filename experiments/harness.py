@@ -66,6 +66,12 @@ def remembered(folder: str | None, key: str, make: Callable[..., Any], *argument
     return json.loads(text)
 
 
+def peak_memory() -> int:
+    """Bytes that this program held at most, as Linux tells it; ru_maxrss would count what its caller held."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
+
+
 def about_this_run(start: float) -> dict[str, Any]:
     """Time since `start`, versions and class of machine: what may differ between two runs of one seed."""
     return {

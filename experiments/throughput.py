@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -11,7 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from harness import run
+from harness import peak_memory, run
 from matplotlib.figure import Figure
 from numba import njit
 
@@ -235,7 +234,7 @@ def end_to_end(seed, n):
         "draw_seconds": drawn - start,
         "lempel_ziv_seconds": end - drawn,
         "sampling_share": sampling / (end - start),
-        "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+        "peak_gib": peak_memory() / 2**30,
     }
 
 

@@ -222,7 +222,7 @@ def sample(
         pilot: Count only the functions that this other run lists, of another seed.
         orbits: Count orbits under the map's symmetries instead of functions.
         at_least: List functions that came so often; the others are summed up.
-        memory: Limit for counting, such as 4GB; half of what is free if not given.
+        memory: Limit for counting, such as 4GB, 512MB or more; half of what is free if not given.
         scheduler: Draw on a Dask cluster: address, scheduler file, or "local" to start one here.
         workers: Threads, all cores if not given; the result does not depend on it.
     """

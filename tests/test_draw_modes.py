@@ -63,7 +63,7 @@ def test_every_way_to_count_agrees(pfm, reuse, pool, seed, tmp_path):
     whole = pfmap.draw(pfm, 4000, **asked, workers=1)
     assert (whole.n_samples, whole.cluster_size) == (4000, 1 if reuse is None else 16)
     same(pfmap.draw(pfm, 4000, **asked, workers=3, batch=7), whole)
-    same(pfmap.draw(pfm, 4000, **asked, memory="256MB"), whole)
+    same(pfmap.draw(pfm, 4000, **asked, memory="512MB"), whole)
     same(pfmap.draw(pfm, 4000, **asked, engine="torch"), whole)
     same(pfmap.draw(pfm, 4000, **asked, out=tmp_path / "run"), whole)
     assert load_counts(tmp_path / "run") == pfmap.draw(pfm, 4000, **asked, out=tmp_path / "run")
@@ -123,8 +123,8 @@ def test_a_run_folder_knows_how_it_was_drawn(tmp_path, seed):
 
 
 def test_a_limit_on_memory_lists_what_fits(tmp_path, seed, monkeypatch):
-    monkeypatch.setattr("pfmap.store.folder._COPIES", 200_000)  # so that 256 MB hold few functions
-    limited = pfmap.draw(NET, 4000, seed=seed, memory="256MB", out=tmp_path / "run")
+    monkeypatch.setattr("pfmap.store.folder._COPIES", 200_000)  # so that 512 MB hold few functions
+    limited = pfmap.draw(NET, 4000, seed=seed, memory="512MB", out=tmp_path / "run")
     whole = load_counts(tmp_path / "run")
     assert limited.at_least > 1
     assert 0 < len(limited) < len(whole)
@@ -138,7 +138,7 @@ def test_a_limit_on_memory_lists_what_fits(tmp_path, seed, monkeypatch):
         ({"pool": "all"}, "pool is 'all'; it is 'orbits' or None"),
         ({"at_least": 0}, "at_least is 0"),
         ({"memory": "4 apples"}, "it needs bytes, or a text such as '512MB' or '4GB'"),
-        ({"memory": "1MB"}, "it needs 256MB or more"),
+        ({"memory": "1MB"}, "it needs 512MB or more"),
         ({"memory": True}, "it needs bytes"),
         ({"only": TruthTables.from_ints([], 4)}, "only holds no function"),
         ({"only": ["0"]}, "only"),

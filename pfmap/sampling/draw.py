@@ -47,7 +47,7 @@ STREAM = "xoshiro128++/philox4x32-10"
 _BATCH_BYTES = 1 << 24
 _BLOCK_FLOPS = 1 << 34
 _MOST_BLOCKS = 4096
-_LEAST_MEMORY = 256_000_000
+_LEAST_MEMORY = 512_000_000
 
 
 def draw(
@@ -93,9 +93,9 @@ def draw(
             starts one on this machine (scripts need `if __name__ == "__main__":` then).
         workers: threads; all cores by default (one for torch, which has threads of its own).
         batch: samples evaluated at once; it changes speed and memory, never the result.
-        memory: bytes that counting may take, such as "4GB". Blocks are then kept on disk and merged, and of the
-            functions as many as fit are listed, the most frequent ones (`counts.at_least` says which); with `out` its
-            table holds them all.
+        memory: bytes that counting may take beside what imports hold, such as "4GB"; 512MB or more. Blocks are then
+            kept on disk and merged, and of the functions as many as fit are listed, the most frequent ones
+            (`counts.at_least` says which); with `out` its table holds them all.
         out: a folder for finished blocks and the result. A second call with the same arguments goes on where the first
             was stopped, or returns its result. Without it, and without `memory`, everything is in memory.
         progress: a bar on standard error; by default only on a terminal.
@@ -431,7 +431,7 @@ def as_bytes(memory: int | str) -> int:
     """A number of bytes, or a text such as "512MB", "4 GB" or "4GiB", as an int.
 
     Raises:
-        InvalidInput: it is no such number, or below 256 MB.
+        InvalidInput: it is no such number, or below 512 MB.
     """
     units = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
     units |= {"KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}
@@ -443,7 +443,7 @@ def as_bytes(memory: int | str) -> int:
     except (ValueError, KeyError):
         raise InvalidInput(f"memory is {memory!r}; it needs bytes, or a text such as '512MB' or '4GB'") from None
     if not _LEAST_MEMORY <= size < 1 << 60:
-        raise InvalidInput(f"memory is {memory!r}; it needs 256MB or more")
+        raise InvalidInput(f"memory is {memory!r}; it needs 512MB or more")
     return int(size)
 
 

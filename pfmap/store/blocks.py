@@ -29,7 +29,7 @@ _FRAME_SIZE = struct.Struct("<I")
 _CHUNK = 1 << 22
 _FRAME_BYTES = 1 << 13  # thousands of frames, one a block, fit the smallest memory that a draw takes
 _PIECE_BYTES = 1 << 26
-_COPIES = 4  # of what is buffered: itself, taken, sorted, and each key once
+_COPIES = 5  # of what is buffered: itself, taken, sorted, each key once, and that in the order of strings
 _LEVEL = 1
 
 

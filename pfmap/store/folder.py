@@ -144,7 +144,7 @@ class RunFolder:
         """
         memory = memory or half_of_free_memory()
         write_merged(
-            self.merged(memory * 5 // 8),
+            self.merged(memory * 3 // 8),
             self.path / COUNTS_FILE,
             domain=domain,
             n_samples=n_samples,
@@ -152,7 +152,7 @@ class RunFolder:
             at_least=at_least,
             provenance=provenance,
             run=self.run.hex(),
-            memory=memory * 3 // 8,
+            memory=memory // 2,
         )
         self._remove_blocks()
 

@@ -43,7 +43,7 @@ Rows: TypeAlias = Callable[[int, int], tuple[NDArray[np.uint64], NDArray[np.int6
 _ROW_GROUP_BYTES = 1 << 25
 _ROWS_AT_ONCE = 1 << 20
 _TABLE = "read_parquet(?, hive_partitioning = false, file_row_number = true)"
-_LEAST_MEMORY = 1 << 27
+_LEAST_MEMORY = 1 << 26
 
 
 @dataclass(frozen=True)
