@@ -92,8 +92,8 @@ class HeldInterrupt:
 
     @contextmanager
     def also(self, stop: Callable[[], object] | None) -> Iterator[None]:
-        """Stop something else meanwhile; one that came before stops it at once."""
-        outer, self._stop = self._stop, stop
+        """Stop something else meanwhile, if there is something; one that came before stops it at once."""
+        outer, self._stop = self._stop, stop or self._stop
         if self._came:
             self._stop_now()
         try:
