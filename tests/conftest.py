@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,9 @@ from pfmap.streams import generator
 from tests.statistics import seed_of
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
+
+# A shell's background jobs begin with Ctrl-C ignored, and so would these tests and all processes that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -278,6 +278,29 @@ def test_no_line_of_a_save_makes_it_another_error(tmp_path):
         assert not path.exists() or path.read_bytes() == whole
 
 
+IMPORT = """
+import os, signal, sys
+from pfmap.store import table
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "_duckdb":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Finder())
+try:
+    table._engine()
+except KeyboardInterrupt:
+    print("duckdb" in sys.modules)
+"""
+
+
+def test_the_engine_is_imported_whole_or_not_at_all():
+    """Amid its import a KeyboardInterrupt may end the process."""
+    done = subprocess.run([sys.executable, "-c", IMPORT], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
+
+
 def test_a_name_is_not_left_half_made(tmp_path):
     def work():
         with replacing(tmp_path / "file") as temporary:

@@ -197,8 +197,7 @@ def load_complexity(path: str | os.PathLike[str], names: Iterable[str] | None = 
 
     Error: exact; the digest of each column, and of the counts it belongs to, is checked. Cost: 3e6 functions in 0.2 s.
     """
-    import duckdb
-
+    duckdb = _engine()
     file, run = _table_of(Path(path))
     about, _ = _read_about(file, run=run)
     described = _described(about, file)
@@ -478,6 +477,13 @@ def _copy(
         )
 
 
+def _engine() -> Any:
+    """The module duckdb, imported only where it is needed; a Ctrl-C amid the import would end the process."""
+    with interrupts_held():
+        import duckdb
+    return duckdb
+
+
 @contextmanager
 def _duckdb() -> Iterator[Any]:
     with interrupts_held() as held, _connected(held, ":memory:", {"temp_directory": ""}) as connection:
@@ -498,8 +504,7 @@ def _duckdb_on_disk(beside: Path, memory: int) -> Iterator[tuple[Any, HeldInterr
 
 @contextmanager
 def _connected(held: HeldInterrupt, database: str, config: Mapping[str, Any]) -> Iterator[Any]:
-    import duckdb
-
+    duckdb = _engine()
     # One thread keeps rows in order and bytes equal; no folder of its own for temporaries.
     with duckdb.connect(database, config={"threads": 1, **config}) as connection:
         connection.execute("SET enable_progress_bar = false")  # it would print on standard output
@@ -513,8 +518,7 @@ def _connected(held: HeldInterrupt, database: str, config: Mapping[str, Any]) ->
 
 @contextmanager
 def _damage_named(path: Path) -> Iterator[None]:
-    import duckdb
-
+    duckdb = _engine()
     try:
         yield
     except StoreError:
@@ -528,8 +532,7 @@ def _damage_named(path: Path) -> Iterator[None]:
 @contextmanager
 def _failed_writes() -> Iterator[None]:
     """What duckdb could not write as an error of the operating system, whose own words in it say which."""
-    import duckdb
-
+    duckdb = _engine()
     try:
         yield
     except duckdb.Error as error:
