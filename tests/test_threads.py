@@ -1,5 +1,6 @@
 """Work on threads; a Ctrl-C at any moment is a KeyboardInterrupt, soon, and leaves neither a lock nor a temporary."""
 
+import inspect
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from pfmap import FunctionCounts, StoreError, TruthTables, save_counts
-from pfmap.store import RunFolder, table
+from pfmap.store import RunFolder, engine, table
 from pfmap.store.files import replacing
 from pfmap.tables import Cube
 from pfmap.threads import interrupts_held, on_threads
@@ -27,6 +28,27 @@ def ctrl_c():
 
 def some_counts():
     return FunctionCounts.from_unordered(TruthTables.from_strings(["0000", "0110"]), [2, 4])
+
+
+def interrupted_at(moment, call, events=("line", "call", "return")):
+    """Call, with a Ctrl-C before the event of Python with this number, in any module; returns how many there were."""
+    seen = 0
+
+    def trace(frame, event, argument):
+        nonlocal seen
+        if event in events:
+            seen += 1
+            if seen == moment:
+                signal.raise_signal(signal.SIGINT)
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        call()
+    finally:
+        sys.settrace(before)
+    return seen
 
 
 @pytest.mark.parametrize("holds", [1, 2])
@@ -111,7 +133,7 @@ def test_other_threads_are_left_alone():
 
 def asked_for_hours(stop):
     """A query that another thread stops after a fifth of a second."""
-    with table._failed_writes(), table._duckdb() as connection:
+    with engine.failed_writes(), engine.connected() as connection:
         timer = threading.Timer(0.2, stop or connection.interrupt)
         timer.start()
         connection.execute(HOURS).fetchall()
@@ -128,7 +150,7 @@ def test_a_file_that_takes_hours_ends_at_once(tmp_path):
     start = time.monotonic()
 
     def work():
-        with table._duckdb() as connection:
+        with engine.connected() as connection:
             threading.Timer(0.2, ctrl_c).start()
             table._copy(connection, tmp_path / "counts.parquet", {}, HOURS, n_columns=1)
 
@@ -187,7 +209,7 @@ def test_threads_are_told_to_stop_and_waited_for(end):
     assert threading.active_count() == before
 
 
-SWEEP = """
+SWEEP = f"""
 import faulthandler, signal, sys, threading
 from contextlib import nullcontext
 import pfmap.threads
@@ -197,24 +219,7 @@ if sys.argv[1:] == ["unheld"]:  # the fault planted
     pfmap.threads.interrupts_held = lambda stop=None: nullcontext(HeldInterrupt(print, None))
 
 
-def interrupted_at(moment, call):
-    seen = 0
-
-    def trace(frame, event, argument):
-        nonlocal seen
-        seen += 1
-        if seen == moment:
-            signal.raise_signal(signal.SIGINT)
-        return trace
-
-    sys.settrace(trace)
-    try:
-        call()
-    finally:
-        sys.settrace(None)
-    return seen
-
-
+{inspect.getsource(interrupted_at)}
 moments = interrupted_at(0, lambda: list(on_threads(range(3), 1, lambda item, stopped: item)))
 stopped = 0
 for moment in range(1, moments):
@@ -243,44 +248,23 @@ def test_no_moment_of_a_ctrl_c_leaves_threads_that_wait_for_ever():
 # Files
 
 
-def interrupted_at(line, call):
-    """Call, with a Ctrl-C before the line of Python with this number, any module's; returns their number."""
-    seen = 0
-
-    def trace(frame, event, argument):
-        nonlocal seen
-        if event == "line":
-            seen += 1
-            if seen == line:
-                signal.raise_signal(signal.SIGINT)
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        call()
-    finally:
-        sys.settrace(before)
-    return seen
-
-
 def test_no_line_of_a_save_makes_it_another_error(tmp_path):
     path, counts = tmp_path / "counts.parquet", some_counts()
     save_counts(counts, path)
     whole = path.read_bytes()
-    lines = interrupted_at(0, lambda: save_counts(counts, path))
+    lines = interrupted_at(0, lambda: save_counts(counts, path), ["line"])
     assert lines > 100
     for line in range(1, lines):
         path.unlink(missing_ok=True)
         with pytest.raises(KeyboardInterrupt):
-            interrupted_at(line, lambda: save_counts(counts, path))
+            interrupted_at(line, lambda: save_counts(counts, path), ["line"])
         assert [entry.name for entry in tmp_path.iterdir()] in ([], [path.name])
         assert not path.exists() or path.read_bytes() == whole
 
 
 IMPORT = """
 import os, signal, sys
-from pfmap.store import table
+from pfmap.store import engine
 
 class Finder:
     def find_spec(self, name, path=None, target=None):
@@ -289,7 +273,7 @@ class Finder:
 
 sys.meta_path.insert(0, Finder())
 try:
-    table._engine()
+    engine.load_duckdb()
 except KeyboardInterrupt:
     print("duckdb" in sys.modules)
 """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from pfmap.complexity import ComplexityMeasure
 from pfmap.counts import FunctionCounts, Totals
 from pfmap.errors import CorruptStore, InvalidInput, PfmapError, StoreError
+from pfmap.store.engine import connected, damage_named, failed_writes, load_duckdb
 from pfmap.store.files import (
     COUNTS_FILE,
     RUN_FILE,
@@ -33,7 +33,7 @@ from pfmap.store.files import (
     replacing,
 )
 from pfmap.tables import Cube, Domain, Points, TruthTables
-from pfmap.threads import HeldInterrupt, interrupts_held
+from pfmap.threads import interrupts_held
 
 FORMAT = 1
 
@@ -43,7 +43,6 @@ Rows: TypeAlias = Callable[[int, int], tuple[NDArray[np.uint64], NDArray[np.int6
 _ROW_GROUP_BYTES = 1 << 25
 _ROWS_AT_ONCE = 1 << 20
 _TABLE = "read_parquet(?, hive_partitioning = false, file_row_number = true)"
-_LEAST_MEMORY = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -121,7 +120,7 @@ def iterate_counts(
         raise InvalidInput(f"rows is {rows!r}; it needs an int of at least 1")
     file, run = _table_of(Path(path))
     about, size = _read_about(file, run=run)
-    with _damage_named(file):
+    with damage_named(file):
         _check_digest(about, lambda start, stop: _rows(file, about, start, stop), size)
         for start in range(0, size, rows):
             words, columns = _rows(file, about, start, min(size, start + rows))
@@ -197,7 +196,7 @@ def load_complexity(path: str | os.PathLike[str], names: Iterable[str] | None = 
 
     Error: exact; the digest of each column, and of the counts it belongs to, is checked. Cost: 3e6 functions in 0.2 s.
     """
-    duckdb = _engine()
+    duckdb = load_duckdb()
     file, run = _table_of(Path(path))
     about, _ = _read_about(file, run=run)
     described = _described(about, file)
@@ -276,7 +275,13 @@ def write_merged(
     names = _count_columns(_about(*told, None, provenance, run))
     types = ", ".join(f"{name} {'UBIGINT' if name.startswith('word_') else 'BIGINT'}" for name in names)
     below = Totals()
-    with clear_errors(path), _failed_writes(), _duckdb_on_disk(path, memory) as (connection, held):
+    with (
+        interrupts_held() as held,
+        clear_errors(path),
+        TemporaryDirectory(dir=path.parent, prefix=".sort-", suffix=".tmp") as scratch,
+        failed_writes(),
+        connected(f"{scratch}/found.duckdb", memory) as connection,
+    ):
         connection.execute(f"CREATE TABLE found ({types})")
         for words, numbers in pieces:
             held.check()
@@ -306,7 +311,7 @@ def read_counts(path: Path, *, run: str | None, at_least: int = 1, at_most: int 
     for name, value in (("at_least", at_least), ("at_most_functions", 1 if at_most is None else at_most)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
             raise InvalidInput(f"{name} is {value!r}; it needs an int of at least 1")
-    with _damage_named(path):
+    with damage_named(path):
         n_samples, stored = int(about["n_samples"]), int(about.get("at_least", 1))
         n_clusters = int(about.get("n_clusters", n_samples))
         unlisted = Totals(**json.loads(about["unlisted"])) if "unlisted" in about else None
@@ -362,7 +367,7 @@ def _read_about(path: Path, *, run: str | None) -> tuple[dict[str, str], int]:
     """What a table says of itself, and its number of functions."""
     with clear_errors(path):
         path.open("rb").close()  # a missing or unreadable file is no damaged one
-    with _damage_named(path), _duckdb() as connection:
+    with damage_named(path), connected() as connection:
         source = [str(path.absolute())]
         pairs = connection.execute("SELECT key, value FROM parquet_kv_metadata(?)", source).fetchall()
         about = {key.decode(): value.decode() for key, value in pairs}
@@ -389,7 +394,7 @@ def _rows(path: Path, about: Mapping[str, str], start: int, stop: int) -> tuple[
 
 def _read(path: Path, names: Iterable[str], start: int = 0, stop: int = 1 << 62) -> dict[str, NDArray[Any]]:
     query = f"SELECT {', '.join(map(_quoted, names))} FROM {_TABLE} WHERE file_row_number >= ? AND file_row_number < ?"
-    with _duckdb() as connection:
+    with connected() as connection:
         arrays: dict[str, NDArray[Any]] = connection.execute(query, [str(path.absolute()), start, stop]).fetchnumpy()
     return arrays
 
@@ -410,7 +415,7 @@ def _check_digest(about: Mapping[str, str], rows: Rows, size: int) -> None:
 def _prefix(path: Path, at_least: int, at_most: int) -> tuple[int, int]:
     """How many functions came at least `at_least` times, raised until they are no more than `at_most`; and that."""
     source = [str(path.absolute())]
-    with _duckdb() as connection:
+    with connected() as connection:
         beyond = connection.execute(
             f"SELECT count FROM {_TABLE} WHERE file_row_number = ?", [*source, at_most]
         ).fetchone()
@@ -453,7 +458,7 @@ def _write(
     n_columns: int,
     sources: Sequence[str] = (),
 ) -> None:
-    with _failed_writes(), _duckdb() as connection:
+    with failed_writes(), connected() as connection:
         connection.register("given", dict(given))
         _copy(connection, path, about, select, n_columns=n_columns, sources=sources)
 
@@ -475,70 +480,6 @@ def _copy(
             f"USE_TMP_FILE false, KV_METADATA {{{metadata}}})",
             [*sources, str(temporary.absolute())],  # duckdb would read ~ as the home folder
         )
-
-
-def _engine() -> Any:
-    """The module duckdb, imported only where it is needed; a Ctrl-C amid the import would end the process."""
-    with interrupts_held():
-        import duckdb
-    return duckdb
-
-
-@contextmanager
-def _duckdb() -> Iterator[Any]:
-    with interrupts_held() as held, _connected(held, ":memory:", {"temp_directory": ""}) as connection:
-        yield connection
-
-
-@contextmanager
-def _duckdb_on_disk(beside: Path, memory: int) -> Iterator[tuple[Any, HeldInterrupt]]:
-    """With a database and space to sort in a folder of its own, gone in the end."""
-    limit = {"memory_limit": f"{max(memory // 2, _LEAST_MEMORY)}B"}
-    with (
-        interrupts_held() as held,
-        TemporaryDirectory(dir=beside.parent, prefix=".sort-", suffix=".tmp") as scratch,
-        _connected(held, f"{scratch}/found.duckdb", {"temp_directory": f"{scratch}/spill"} | limit) as connection,
-    ):
-        yield connection, held
-
-
-@contextmanager
-def _connected(held: HeldInterrupt, database: str, config: Mapping[str, Any]) -> Iterator[Any]:
-    duckdb = _engine()
-    # One thread keeps rows in order and bytes equal; no folder of its own for temporaries.
-    with duckdb.connect(database, config={"threads": 1, **config}) as connection:
-        connection.execute("SET enable_progress_bar = false")  # it would print on standard output
-        try:
-            with held.also(connection.interrupt):
-                yield connection
-        except duckdb.InterruptException:
-            held.check()
-            raise
-
-
-@contextmanager
-def _damage_named(path: Path) -> Iterator[None]:
-    duckdb = _engine()
-    try:
-        yield
-    except StoreError:
-        raise
-    except (duckdb.Error, PfmapError, ValueError, TypeError, KeyError, MemoryError) as error:
-        raise CorruptStore(
-            f"{path} is damaged or no file of counts ({first_line(error)}); delete it and make it again"
-        ) from error
-
-
-@contextmanager
-def _failed_writes() -> Iterator[None]:
-    """What duckdb could not write as an error of the operating system, whose own words in it say which."""
-    duckdb = _engine()
-    try:
-        yield
-    except duckdb.Error as error:
-        known = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO)
-        code = next((code for code in known if os.strerror(code) in str(error)), errno.EIO)
-        raise OSError(code, os.strerror(code)) from error
 
 
 # Columns and their digests
@@ -565,7 +506,7 @@ def _as_column(name: str, values: ArrayLike) -> NDArray[np.float64]:
 
 
 def _described(about: Mapping[str, str], path: Path) -> dict[str, dict[str, Any]]:
-    with _damage_named(path):
+    with damage_named(path):
         described = json.loads(about.get("complexity", "{}"))
         return {
             name: {field: said[field] for field in ("unit", "is_code_length", "pfmap", "digest")}
