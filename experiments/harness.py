@@ -89,8 +89,9 @@ def _processor() -> str:
     except OSError:
         return ""
     told = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in first.splitlines())}
-    names = [told.get("model name", ""), *(f"{key} {told[key]}" for key in ("cpu family", "model") if key in told)]
-    return "".join(f"{name}, " for name in names if name)
+    if "model name" not in told:
+        return ""
+    return f"{told['model name']}, cpu family {told.get('cpu family')}, model {told.get('model')}, "
 
 
 def _plain(value: Any) -> Any:

@@ -33,6 +33,7 @@ from pfmap.store import (
 from pfmap.store.blocks import check_block, merge_blocks
 from pfmap.streams import generator
 from pfmap.tables import Cube, Points, TruthTables, concatenate
+from tests.conftest import EXPERIMENTS
 
 HEADER = {"map": {"map": "MLP", "sigma_w": 1.0}, "seed": 0, "n_samples": 100, "block_size": 10, "stream": "z"}
 
@@ -773,24 +774,21 @@ def test_too_little_memory_for_many_blocks_is_named(tmp_path, rng):
 
 MERGE = """
 import sys
-from pathlib import Path
 import numpy as np
-from pfmap.store import RunFolder, load_counts
+from harness import peak_memory
+from pfmap.store import RunFolder
 from pfmap.tables import Cube
-def peak():  # ru_maxrss would count what the caller of this program held
-    return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
 rng = np.random.default_rng(0)
 with RunFolder(sys.argv[1], {"seed": 0, "n_points": 128}) as run:
-    n = 0
     for index in range(40):
         words = rng.integers(0, 2**63, (300_000, 2), np.uint64)
         words[:10_000] = np.arange(10_000, dtype=np.uint64)[:, None]
         run.write_block(index, words, np.ones(len(words), np.int64))
-    before = peak()
+    before = peak_memory()
     run.finish_merged(domain=Cube(7), n_samples=12_000_000, n_clusters=12_000_000, at_least=1, provenance={},
         memory=int(sys.argv[2]))
     counts = run.result(int(sys.argv[2]))
-print((peak() - before) << 10, len(counts), counts.at_least, counts.totals().functions)
+print(peak_memory() - before, len(counts), counts.at_least, counts.totals().functions)
 """
 
 
@@ -798,7 +796,10 @@ def test_memory_stays_within_the_limit(tmp_path):
     """11.6 million functions are 280 MB of rows, and 1.1 GB as counts in the making."""
     limit = 512_000_000
     output = subprocess.run(
-        [sys.executable, "-c", MERGE, tmp_path / "run", str(limit)], stdout=subprocess.PIPE, check=True
+        [sys.executable, "-c", MERGE, tmp_path / "run", str(limit)],
+        env=os.environ | {"PYTHONPATH": str(EXPERIMENTS)},
+        stdout=subprocess.PIPE,
+        check=True,
     )
     grown, listed, at_least, functions = map(int, output.stdout.split())
     assert grown < limit
